@@ -19,7 +19,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import ink_is_dark
 from digitkit.images.masks import connected_components
-from digitkit.reading.detections import Detection
+from digitkit.reading.detection.detections import Detection
 from digitkit.reading.strategies import PageNetworks, PageStrategy
 
 WORK_SIDE = 1024

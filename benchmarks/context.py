@@ -1,4 +1,4 @@
-"""Fit the weights of `digitkit.reading.context` on synthetic pages.
+"""Fit the weights of `digitkit.reading.detection.context` on synthetic pages.
 
     python benchmarks/context.py --count 2000
 
@@ -23,9 +23,9 @@ from digitkit import Classifier
 from digitkit.arrays import F64, Box
 from digitkit.boxes import is_at
 from digitkit.images.grey import GreyImage
-from digitkit.reading.context import context_features, own_features, predict_logistic
-from digitkit.reading.detections import ClassifiedDetection
-from digitkit.reading.detector import Detector
+from digitkit.reading.detection.context import context_features, own_features, predict_logistic
+from digitkit.reading.detection.detections import ClassifiedDetection
+from digitkit.reading.networks.detector import Detector
 from digitkit.reading.strategies import PageStrategy, classify_with
 from digitkit.training.scenes.scene import Scene, compose_scene
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from digitkit.errors import MissingDependencyError
 from digitkit.images.cv import cv2
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Digit, Reading, Timings
 from digitkit.sources.frames import Frame
 

@@ -1,4 +1,4 @@
-"""Fit the weights of `digitkit.reading.fusion` on synthetic images.
+"""Fit the weights of `digitkit.reading.digits.fusion` on synthetic images.
 
     python benchmarks/line_weights.py --count 400
 
@@ -24,10 +24,10 @@ from digitkit.arrays import F64, U8, Box
 from digitkit.boxes import is_at
 from digitkit.datasets.digits import DigitData
 from digitkit.images.grey import GreyImage
-from digitkit.reading.combining import MIN_PROBABILITY
-from digitkit.reading.detector import Detector
-from digitkit.reading.line_reader import SIGN, SPOILED, LineReader
-from digitkit.reading.lines import read_lines
+from digitkit.reading.networks.combining import MIN_PROBABILITY
+from digitkit.reading.networks.detector import Detector
+from digitkit.reading.networks.line_reader import SIGN, SPOILED, LineReader
+from digitkit.reading.rows.lines import read_lines
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
 from digitkit.training.scenes.scene import compose_scene
 

@@ -1,4 +1,4 @@
-"""Fit the weights of `digitkit.reading.number_confidence`.
+"""Fit the weights of `digitkit.reading.numbers.confidence`.
 
     python benchmarks/number_weights.py --count 600
 
@@ -23,8 +23,8 @@ from number_sets import FITTED, Sheet, make_sheet
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64
 from digitkit.models.calibration import expected_calibration_error
-from digitkit.reading import number_confidence, numbers
-from digitkit.reading.context import predict_logistic
+from digitkit.reading.detection.context import predict_logistic
+from digitkit.reading.numbers import confidence, finding
 from digitkit.reading.results import Reading
 
 SEED = 77
@@ -73,17 +73,17 @@ def main() -> None:
     reader, sheets = Reader(Classifier(options.model)), make_sheets(options.count)
 
     kept: list[F64] = []
-    own_confidence = number_confidence.number_confidence
+    own_confidence = confidence.number_confidence
 
     def remember(features: F64) -> float:
         kept.append(features)
         return own_confidence(features)
 
-    numbers.number_confidence = remember  # type: ignore[attr-defined]
+    finding.number_confidence = remember  # type: ignore[attr-defined]
     all_features, right = [], []
     for sheet, reading in zip(sheets, read_all(reader, sheets), strict=True):
         kept.clear()
-        candidates = numbers.find_candidates(reading.digits, reading.marks)
+        candidates = finding.find_candidates(reading.digits, reading.marks)
         for found, own in zip(match(sheet, candidates), kept, strict=True):
             if any(digit.accepted for digit in found.number.digits):
                 all_features.append(own)

@@ -35,8 +35,8 @@ from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
 from digitkit.images.encode import encode_jpeg
 from digitkit.inference.pipeline import read_each
-from digitkit.reading.detector import Detector, Maps
-from digitkit.reading.pages import detect_digits
+from digitkit.reading.detection.pages import detect_digits
+from digitkit.reading.networks.detector import Detector, Maps
 from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Frame
 

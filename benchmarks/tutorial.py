@@ -19,7 +19,7 @@ from digitkit import Classifier
 from digitkit.arrays import U8, Box
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Digit, Reading, Timings
 from digitkit.sources.frames import Frame
 

@@ -1,4 +1,4 @@
-"""Fit the weights of `digitkit.reading.words` on synthetic pages.
+"""Fit the weights of `digitkit.reading.digits.words` on synthetic pages.
 
     python benchmarks/word_weights.py --count 400
 
@@ -25,7 +25,7 @@ from digitkit import Classifier, Reader
 from digitkit.arrays import F64, U8, Box
 from digitkit.boxes import is_at
 from digitkit.datasets.digits import DigitData
-from digitkit.reading import words
+from digitkit.reading.digits import words
 from digitkit.reading.results import Digit, Mark
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.clutter import draw_ruling

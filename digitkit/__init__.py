@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from digitkit.models.classifier import Classifier, Prediction
     from digitkit.models.contract import ModelContract
     from digitkit.models.evaluation import Evaluation, evaluate
-    from digitkit.reading.fields import Field
+    from digitkit.reading.numbers.fields import Field
     from digitkit.reading.reader import Reader
     from digitkit.reading.results import Digit, Event, Mark, Number, Reading, Timings
     from digitkit.sinks.drawing import draw
@@ -43,7 +43,7 @@ _MODULES = {
     "Event": "reading.results",
     "Evaluation": "models.evaluation",
     "Failure": "sources.frames",
-    "Field": "reading.fields",
+    "Field": "reading.numbers.fields",
     "FieldReading": "forms.results",
     "Form": "forms.form",
     "FormReading": "forms.results",

@@ -20,8 +20,8 @@ from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images import samples
 from digitkit.images.cv import cv2
-from digitkit.reading.events import EventFinder
-from digitkit.reading.tracking import Tracker
+from digitkit.reading.live.events import EventFinder
+from digitkit.reading.live.tracking import Tracker
 from digitkit.sinks.drawing import draw
 from digitkit.sinks.lines import format_event
 from digitkit.sources.frames import Frame

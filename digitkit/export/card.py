@@ -10,9 +10,9 @@ from digitkit.models.classifier import Classifier
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.models.network import Network
 from digitkit.models.registry import CHECKSUMS
-from digitkit.reading.detector import Detector
-from digitkit.reading.grey_classifier import GreyClassifier
-from digitkit.reading.line_reader import LineReader
+from digitkit.reading.networks.detector import Detector
+from digitkit.reading.networks.grey_classifier import GreyClassifier
+from digitkit.reading.networks.line_reader import LineReader
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
 from digitkit.system.machine import cpu_name, versions
@@ -192,7 +192,7 @@ _NETWORKS: tuple[tuple[type[Network], str, str, str], ...] = (
         Detector,
         "The detector",
         "finds the digits of a page: for a grey image it predicts maps of their ink, of other ink, "
-        "of their centres and of their bounding boxes (`digitkit.reading.detector`).",
+        "of their centres and of their bounding boxes (`digitkit.reading.networks.detector`).",
         "The digits in them are MNIST's training digits, digits drawn from strokes, and digits, "
         "words and signs of handwriting fonts; it was not trained on photographs.",
     ),
@@ -201,7 +201,8 @@ _NETWORKS: tuple[tuple[type[Network], str, str, str], ...] = (
         "The line reader",
         "reads rows of digits as a whole: for every second column of a level row it predicts the "
         "digit whose middle it is, or a sign, a decimal separator, or none; and whether a digit "
-        "there is struck out or written over, or is a letter (`digitkit.reading.line_reader`).",
+        "there is struck out or written over, or is a letter "
+        "(`digitkit.reading.networks.line_reader`).",
         "The digits are those of the detector's scenes, but for the twelfth of MNIST's training "
         "digits that validates `digits`, which is left out.",
     ),
@@ -211,7 +212,7 @@ _NETWORKS: tuple[tuple[type[Network], str, str, str], ...] = (
         "reads the pixels of a digit that stands alone, where its ink cannot be extracted well, "
         "and of those on a page with few, to tell them from letters and drawings: for a grey "
         "image of any size, fitted into 40×40, it predicts the probabilities of the ten digits "
-        "and of none (`digitkit.reading.grey_classifier`).",
+        "and of none (`digitkit.reading.networks.grey_classifier`).",
         "The digits are those of the line reader; letters, signs, parts of digits, objects and "
         "empty paper are what it learnt to reject.",
     ),

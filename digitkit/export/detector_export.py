@@ -15,7 +15,13 @@ from digitkit.export import graph
 from digitkit.export.deploy import prepare, trace_onnx
 from digitkit.export.network_export import NetworkExport
 from digitkit.images.convert import to_grey
-from digitkit.reading.detector import CENTRE_STRIDE, INPUT, INPUT_MULTIPLE, OUTPUTS, Detector
+from digitkit.reading.networks.detector import (
+    CENTRE_STRIDE,
+    INPUT,
+    INPUT_MULTIPLE,
+    OUTPUTS,
+    Detector,
+)
 from digitkit.training.detector_net import DetectorNet
 from digitkit.training.detector_training import DETECTOR
 from digitkit.training.scenes.scene import compose_scene

@@ -13,7 +13,7 @@ from torch import nn
 from digitkit.export.deploy import SoftmaxNet, trace_onnx
 from digitkit.export.network_export import NetworkExport
 from digitkit.export.verify import PARITY
-from digitkit.reading.grey_classifier import INPUT, OUTPUT, SIDE, GreyClassifier
+from digitkit.reading.networks.grey_classifier import INPUT, OUTPUT, SIDE, GreyClassifier
 from digitkit.training.grey_training import GREY
 
 

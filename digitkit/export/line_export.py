@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from digitkit.export.deploy import prepare, trace_onnx
 from digitkit.export.network_export import NetworkExport
 from digitkit.export.verify import PARITY
-from digitkit.reading.line_reader import (
+from digitkit.reading.networks.line_reader import (
     COLUMN_STRIDE,
     HEIGHT,
     INPUT,

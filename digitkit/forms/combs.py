@@ -31,7 +31,7 @@ from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 from digitkit.images.normal_form import normal_form
-from digitkit.reading.line_reader import SPOILED_DOUBT, LineReader, is_spoiled
+from digitkit.reading.networks.line_reader import SPOILED_DOUBT, LineReader, is_spoiled
 
 MIN_OTHER_IN_CELL = 0.9
 """Probability from which another digit that the line reader sees makes a cell doubtful: a stroke

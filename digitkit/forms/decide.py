@@ -20,7 +20,7 @@ from digitkit.forms.hypotheses import Hypotheses, Segmentation
 from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
 from digitkit.forms.template import FormField, Template, random_pass_rate
-from digitkit.reading.fitting import Option, k_best_choices
+from digitkit.reading.numbers.fitting import Option, k_best_choices
 
 MAX_TRIED = 3000
 """Hypotheses about a field, and combinations over fields, that are tried."""

@@ -10,8 +10,8 @@ import numpy as np
 from digitkit.arrays import F32, U8, Box
 from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.images.cv import cv2
-from digitkit.reading.combining import Weights
-from digitkit.reading.line_reader import (
+from digitkit.reading.networks.combining import Weights
+from digitkit.reading.networks.line_reader import (
     COLUMN_STRIDE,
     DIGIT_HEIGHT,
     HEIGHT,
@@ -19,7 +19,7 @@ from digitkit.reading.line_reader import (
     SPOILED,
     LineReader,
 )
-from digitkit.reading.lines import APART, find_peaks, look_up
+from digitkit.reading.rows.lines import APART, find_peaks, look_up
 
 MIN_DIGIT_HEIGHT = 0.55
 """Digits are at least this high, relative to the highest ink of their field."""

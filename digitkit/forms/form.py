@@ -33,8 +33,8 @@ from digitkit.forms.template_file import load_templates
 from digitkit.images.cv import errors_of
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
-from digitkit.reading.combining import combine
-from digitkit.reading.line_reader import LineReader
+from digitkit.reading.networks.combining import combine
+from digitkit.reading.networks.line_reader import LineReader
 from digitkit.sources.frames import Failure, Frame
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from digitkit.arrays import I32, U8, Box
 from digitkit.forms.field_ink import FieldInk
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
-from digitkit.reading.detections import quantile
+from digitkit.reading.detection.detections import quantile
 
 HEIGHTS = (0.5, 1.6)
 """Minimum and maximum height of ink beside a field that may belong to its number, in heights of the

@@ -33,7 +33,7 @@ from digitkit.forms.strokes import SMALL, Strokes, find_strokes
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
-from digitkit.reading.line_reader import SIGN, SPOILED_DOUBT, LineReader, is_spoiled
+from digitkit.reading.networks.line_reader import SIGN, SPOILED_DOUBT, LineReader, is_spoiled
 
 MAX_PIECES = 60
 """Most pieces of ink of a field; beyond, it cannot be read."""

@@ -16,7 +16,7 @@ from digitkit.arrays import U8, Box
 from digitkit.errors import ConfigError, one_line
 from digitkit.forms.checksums import Checksum
 from digitkit.forms.rules import Rule
-from digitkit.reading.fields import Field
+from digitkit.reading.numbers.fields import Field
 
 TRIED = 200
 """Random texts that tell how much the constraints of a field exclude."""

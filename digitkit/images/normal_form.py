@@ -1,7 +1,7 @@
 """From an image of a digit to the model's input: MNIST's normal form.
 
 Training on user images, calibration, evaluation and the runtime all take the same path: `decode` →
-`to_grey` → ink, bright on dark (`extract_ink`, or `digitkit.reading.crops` for pages) →
+`to_grey` → ink, bright on dark (`extract_ink`, or `digitkit.reading.detection.crops` for pages) →
 `normal_form`.
 """
 

@@ -20,7 +20,7 @@ from digitkit.sources.suffixes import is_video
 from digitkit.sources.urls import address_of
 
 if TYPE_CHECKING:
-    from digitkit.reading.fields import Field
+    from digitkit.reading.numbers.fields import Field
 
 DEFAULT_RETRY = 30.0
 """Seconds to keep reconnecting to a camera or stream that is lost."""
@@ -207,7 +207,7 @@ class InferValues:
         """What each number must look like; None for anything."""
         if self.expect is None and self.pattern is None:
             return None
-        from digitkit.reading.fields import Field  # not at the top: loads NumPy
+        from digitkit.reading.numbers.fields import Field  # not at the top: loads NumPy
 
         return Field(self.expect, self.pattern)
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from digitkit.errors import ConfigError, ImageError, ModelRunError
+from digitkit.reading.live.streams import StreamReader
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Number, Reading, Verdict
-from digitkit.reading.streams import StreamReader
 from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
 
 if TYPE_CHECKING:
     from digitkit.inference.infer_config import InferConfig
-    from digitkit.reading.fields import Field
+    from digitkit.reading.numbers.fields import Field
     from digitkit.sinks.base import Sink
 
 Outcome = tuple[Frame, Reading] | Failure
@@ -40,7 +40,7 @@ class Reporting:
 
     Attributes:
         min_confidence: threshold for digits that were tracked over frames, 0–1.
-        gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
+        gap: least gap between two numbers; see `digitkit.reading.numbers.finding.find_numbers`.
         number_rule: what each number must look like; None for anything.
         hold: frames that a number must be stable for before it is reported.
         every_frame: whether each frame is reported as it is, without tracking.
@@ -198,8 +198,8 @@ class _Streams:
 
     def follow(self, reading: Reading) -> Reading:
         """A frame's reading with confidences averaged over frames."""
-        from digitkit.reading.events import EventFinder  # not at the top: files need none
-        from digitkit.reading.tracking import Tracker
+        from digitkit.reading.live.events import EventFinder  # not at the top: files need none
+        from digitkit.reading.live.tracking import Tracker
 
         number = reading.frame or 0
         if reading.source != self._source or number <= self._frame:  # the same video once more
@@ -225,7 +225,7 @@ class _Streams:
         """Say of the last one if it had numbers, and none was reported."""
         if self._notice is not None and not self._has_events:
             if self._has_numbers:
-                from digitkit.reading.events import DOUBT_FACTOR
+                from digitkit.reading.live.events import DOUBT_FACTOR
 
                 hold = self._reporting.hold
                 frames = f"{hold:,} frame{'s' * (hold != 1)}"
@@ -252,7 +252,7 @@ def constrain(frame: Frame, reading: Reading, reporting: Reporting) -> Outcome:
     """
     if reporting.number_rule is None:
         return frame, reading
-    from digitkit.reading.fitting import apply_field
+    from digitkit.reading.numbers.fitting import apply_field
 
     try:
         return frame, apply_field(reading, reporting.number_rule, gap=reporting.gap)

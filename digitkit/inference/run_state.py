@@ -15,9 +15,9 @@ import numpy as np
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.models.classifier import Classifier
-from digitkit.reading.detector import Detector
-from digitkit.reading.grey_classifier import GreyClassifier
-from digitkit.reading.line_reader import LineReader
+from digitkit.reading.networks.detector import Detector
+from digitkit.reading.networks.grey_classifier import GreyClassifier
+from digitkit.reading.networks.line_reader import LineReader
 from digitkit.sources.files import INPUT_ERRORS, OpenedImage
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name

@@ -26,7 +26,7 @@ from digitkit.system.streams import silence_native_errors
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from digitkit.reading.fields import Field
+    from digitkit.reading.numbers.fields import Field
     from digitkit.sinks.parquet import RowSink, TableForm
 
 GRACE_SECONDS = 0.5

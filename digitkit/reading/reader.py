@@ -22,15 +22,15 @@ from digitkit.images.cv import cv2, errors_of
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier, Prediction
-from digitkit.reading.detections import ClassifiedDetection, Detection, Page
-from digitkit.reading.detector import Detector
-from digitkit.reading.grey_classifier import GreyClassifier
-from digitkit.reading.line_reader import LineReader
-from digitkit.reading.margins import add_margin, remove_margin, required_margin
-from digitkit.reading.numbers import find_numbers
-from digitkit.reading.page_orientation import is_clearly_better, surely_upright
+from digitkit.reading.detection.detections import ClassifiedDetection, Detection, Page
+from digitkit.reading.detection.margins import add_margin, remove_margin, required_margin
+from digitkit.reading.detection.orientation import is_clearly_better, surely_upright
+from digitkit.reading.detection.rings import erase_rings
+from digitkit.reading.networks.detector import Detector
+from digitkit.reading.networks.grey_classifier import GreyClassifier
+from digitkit.reading.networks.line_reader import LineReader
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Reading, Timings
-from digitkit.reading.rings import erase_rings
 from digitkit.reading.strategies import (
     PageNetworks,
     PageStrategy,

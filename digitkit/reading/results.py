@@ -194,8 +194,8 @@ class Reading:
             the rotated image.
         seconds: position in a video file; None elsewhere.
         page: of a file with several, from 1; None elsewhere.
-        numbers: the numbers in reading order; see `digitkit.reading.numbers.find_numbers`. Each
-            accepted digit is in exactly one of them.
+        numbers: the numbers in reading order. Each accepted digit is in exactly one of them;
+            see `digitkit.reading.numbers.finding.find_numbers`.
         marks: ink in and next to the rows that is no digit.
         dropped: numbers that do not meet a `digitkit.Field`, and why; none of their digits is
             accepted.

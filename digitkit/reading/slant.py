@@ -16,9 +16,9 @@ from digitkit.arrays import F64, U8
 from digitkit.boxes import clip_box, map_edges
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import Detection, PageContent
-from digitkit.reading.numbers import find_numbers
-from digitkit.reading.order import number_rows
+from digitkit.reading.detection.detections import Detection, PageContent
+from digitkit.reading.detection.order import number_rows
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
 
 MIN_SCORE = 0.4

@@ -10,22 +10,27 @@ from digitkit.arrays import U8
 from digitkit.images.grey import GreyImage
 from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import normal_form
-from digitkit.reading.detections import (
+from digitkit.reading.detection.detections import (
     MIN_REPORTED,
     ClassifiedDetection,
     Detection,
     Page,
     PageContent,
 )
-from digitkit.reading.page_orientation import orientation_score
+from digitkit.reading.detection.orientation import orientation_score
+from digitkit.reading.detection.single import (
+    LoadGrey,
+    fills,
+    fuse_single_digit,
+    resolve_whole_image,
+)
 from digitkit.reading.results import Digit
-from digitkit.reading.single import LoadGrey, fills, fuse_single_digit, resolve_whole_image
 
 if TYPE_CHECKING:
     from digitkit.models.classifier import Classifier
-    from digitkit.reading.detector import Detector
-    from digitkit.reading.line_reader import LineReader
-    from digitkit.reading.rows import RowDigit
+    from digitkit.reading.networks.detector import Detector
+    from digitkit.reading.networks.line_reader import LineReader
+    from digitkit.reading.rows.layout import RowDigit
 
 MIN_CUT_SCORE = 0.45
 """Lowest score of the detector of a digit that is reported although the image's border cuts it."""
@@ -111,8 +116,8 @@ class PageStrategy:
 
     def detect(self, image: GreyImage) -> list[Detection]:
         """What the detector finds; where that is little, the whole image as one digit, too."""
-        from digitkit.reading import pages  # not at the top: one digit is read without it
-        from digitkit.reading.tilt import deskew_detections
+        from digitkit.reading.detection import pages  # not at the top: one digit is read without it
+        from digitkit.reading.detection.tilt import deskew_detections
 
         def detect(grey: U8) -> list[Detection]:
             return pages.detect_digits(grey, self._detector)
@@ -130,7 +135,7 @@ class PageStrategy:
 
         A note with few digits, not all of them clear, is read again without what is around it.
         """
-        from digitkit.reading.sheets import erase_surroundings, find_sheet_around
+        from digitkit.reading.detection.sheets import erase_surroundings, find_sheet_around
         from digitkit.reading.slant import is_clear
 
         content = self._read(classified, page)
@@ -170,27 +175,27 @@ class PageStrategy:
 
     def _correct(self, classified: Sequence[ClassifiedDetection], page: Page) -> PageContent:
         """What one image shows, which is as it is or was made upright."""
-        from digitkit.reading.degrees import find_degrees, with_degrees
-        from digitkit.reading.few_digits import confirm_lone_digit, read_few_in_grey
-        from digitkit.reading.fusion import fuse_predictions
-        from digitkit.reading.line_parts import drop_pieces_of_lines
-        from digitkit.reading.lines import read_lines
-        from digitkit.reading.mark_kinds import reclassify_marks
-        from digitkit.reading.marks import find_marks, keep_within
-        from digitkit.reading.missed_digits import find_missed_digits
-        from digitkit.reading.order import number_rows
-        from digitkit.reading.plausibility import (
+        from digitkit.reading.detection.order import number_rows
+        from digitkit.reading.digits.few_digits import confirm_lone_digit, read_few_in_grey
+        from digitkit.reading.digits.fusion import fuse_predictions
+        from digitkit.reading.digits.missed_digits import find_missed_digits
+        from digitkit.reading.digits.plausibility import (
             doubt_circles,
             doubt_letters,
             doubt_pale,
             mark_spoiled,
             reject_implausible,
         )
-        from digitkit.reading.resegmentation import resegment_digits
-        from digitkit.reading.slashes import doubt_slashes
-        from digitkit.reading.strikethroughs import find_strikethroughs
-        from digitkit.reading.units import separate_units
-        from digitkit.reading.words import rescore_words
+        from digitkit.reading.digits.resegmentation import resegment_digits
+        from digitkit.reading.digits.slashes import doubt_slashes
+        from digitkit.reading.digits.units import separate_units
+        from digitkit.reading.digits.words import rescore_words
+        from digitkit.reading.marks.degrees import find_degrees, with_degrees
+        from digitkit.reading.marks.finding import find_marks, keep_within
+        from digitkit.reading.marks.kinds import reclassify_marks
+        from digitkit.reading.marks.line_parts import drop_pieces_of_lines
+        from digitkit.reading.marks.strikethroughs import find_strikethroughs
+        from digitkit.reading.rows.lines import read_lines
 
         assert self._networks is not None  # without them, digits are only detected
         line_reader, load_grey = self._networks
@@ -237,9 +242,9 @@ def find_members(
         The digits that are reported, with their rows, and how much they support the image's
         orientation.
     """
-    from digitkit.reading.context import rescore
-    from digitkit.reading.order import order_digits
-    from digitkit.reading.rows import RowDigit
+    from digitkit.reading.detection.context import rescore
+    from digitkit.reading.detection.order import order_digits
+    from digitkit.reading.rows.layout import RowDigit
 
     reported, evidence = list[tuple[Digit, ClassifiedDetection]](), 0.0
     rescored = rescore(classified, min_confidence, side)

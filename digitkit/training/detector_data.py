@@ -13,7 +13,7 @@ from digitkit.arrays import F32, U8
 from digitkit.datasets.mnist import split_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
-from digitkit.reading.detector import CENTRE_STRIDE, INK_STRIDE
+from digitkit.reading.networks.detector import CENTRE_STRIDE, INK_STRIDE
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 

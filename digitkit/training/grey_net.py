@@ -7,7 +7,7 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from digitkit.reading.grey_classifier import SIDE
+from digitkit.reading.networks.grey_classifier import SIDE
 from digitkit.training.blocks import conv
 
 CLASSES = 11

@@ -20,7 +20,7 @@ from digitkit.arrays import U8
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import split_mnist
 from digitkit.images.cv import cv2
-from digitkit.reading.grey_classifier import SIDE, fit_square
+from digitkit.reading.networks.grey_classifier import SIDE, fit_square
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.composing import StoredSamples, compose_all

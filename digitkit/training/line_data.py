@@ -22,9 +22,10 @@ from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
-from digitkit.reading.detections import MIN_REPORTED, Detection
-from digitkit.reading.detector import Detector
-from digitkit.reading.line_reader import (
+from digitkit.reading.detection.detections import MIN_REPORTED, Detection
+from digitkit.reading.detection.single import is_page
+from digitkit.reading.networks.detector import Detector
+from digitkit.reading.networks.line_reader import (
     COLUMN_STRIDE,
     DIGIT_HEIGHT,
     HEIGHT,
@@ -34,9 +35,8 @@ from digitkit.reading.line_reader import (
     SIGN,
     SPOILED,
 )
-from digitkit.reading.lines import lay_strip, to_input
-from digitkit.reading.rows import RowDigit, group_rows
-from digitkit.reading.single import is_page
+from digitkit.reading.rows.layout import RowDigit, group_rows
+from digitkit.reading.rows.lines import lay_strip, to_input
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
 from digitkit.system import atomic
 from digitkit.system.progress import Progress

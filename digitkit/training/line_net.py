@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from digitkit.reading.line_reader import HEIGHT, NONE
+from digitkit.reading.networks.line_reader import HEIGHT, NONE
 from digitkit.training.blocks import conv
 
 STROKES = 4

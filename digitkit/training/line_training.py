@@ -15,7 +15,7 @@ from torch import Tensor
 
 from digitkit.datasets.mnist import split_mnist
 from digitkit.errors import RecipeError
-from digitkit.reading.line_reader import HEIGHT, SPOILED
+from digitkit.reading.networks.line_reader import HEIGHT, SPOILED
 from digitkit.system.progress import Progress
 from digitkit.training.line_data import (
     IGNORED,

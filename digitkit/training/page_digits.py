@@ -21,7 +21,7 @@ from digitkit.datasets.digits import DigitData, Images
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier
-from digitkit.reading.detector import Detector
+from digitkit.reading.networks.detector import Detector
 from digitkit.reading.strategies import PageStrategy
 from digitkit.system.progress import Progress, no_progress
 from digitkit.training.composing import compose_all

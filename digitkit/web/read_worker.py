@@ -16,7 +16,7 @@ from digitkit.errors import DigitkitError
 from digitkit.images.cv import cv2
 from digitkit.images.encode import data_uri, encode_png
 from digitkit.inference.pipeline import Reporting, constrain
-from digitkit.reading.fields import Field
+from digitkit.reading.numbers.fields import Field
 from digitkit.reading.reader import Reader
 from digitkit.sinks.review import ReviewItem, review_items
 from digitkit.sources.files import load_item

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from digitkit.choices import Mode, Orientation
 from digitkit.errors import ConfigError
-from digitkit.reading.fields import Field
+from digitkit.reading.numbers.fields import Field
 from digitkit.web.http import ApiError, Json, Query, clean_name, queue_full, read_image
 from digitkit.web.read_pool import QueueFullError
 from digitkit.web.read_worker import ReadAnswer, ReadFailure, ReadRequest

@@ -69,9 +69,10 @@ def test_one_digit_is_read_with_little(options, digit_file):
     assert not modules & {"csv", "tempfile", "multiprocessing", "concurrent.futures"}
     assert not modules & {"pyarrow", "ray", "pandas", "watchdog", "uvicorn", "starlette", "sqlite3"}
     unneeded = (
-        *("reading.pages", "reading.fields", "reading.tracking", "sources.live", "datasets.load"),
+        *("reading.detection.pages", "reading.numbers.fields", "reading.live.tracking"),
         *("models.evaluation", "inference.workers", "sinks.drawing", "sinks.video_file", "figures"),
-        *("inference.run_state", "sinks.parquet", "sources.watch", "cluster"),
+        *("inference.run_state", "sinks.parquet", "sources.watch", "sources.live"),
+        *("cluster", "datasets.load"),
     )
     assert not modules & {f"digitkit.{name}" for name in unneeded}
 

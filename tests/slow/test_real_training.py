@@ -29,9 +29,9 @@ from digitkit.export import (
 from digitkit.export.export_job import ExportConfig, export_run
 from digitkit.models.calibration import fit_min_confidence
 from digitkit.models.evaluation import score_predictions
-from digitkit.reading.detector import Detector
-from digitkit.reading.grey_classifier import GreyClassifier
-from digitkit.reading.line_reader import LETTER, SPOILED, LineReader
+from digitkit.reading.networks.detector import Detector
+from digitkit.reading.networks.grey_classifier import GreyClassifier
+from digitkit.reading.networks.line_reader import LETTER, SPOILED, LineReader
 from digitkit.training import negatives, steps
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Digit, Reading, Timings
 
 

@@ -248,9 +248,9 @@ def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
     For a shipped name this includes a precision that is listed but does not exist.
     """
     from digitkit.models.registry import models_folder
-    from digitkit.reading.detector import Detector
-    from digitkit.reading.grey_classifier import GreyClassifier
-    from digitkit.reading.line_reader import LineReader
+    from digitkit.reading.networks.detector import Detector
+    from digitkit.reading.networks.grey_classifier import GreyClassifier
+    from digitkit.reading.networks.line_reader import LineReader
 
     others = [each.shipped_path() for each in (Detector, LineReader, GreyClassifier)]
     listed = _read_checksums(models_folder())

@@ -10,7 +10,7 @@ from digitkit.forms.hypotheses import SegmentReading
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
-from digitkit.reading.line_reader import SPOILED
+from digitkit.reading.networks.line_reader import SPOILED
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from digitkit.forms.ink_pieces import find_residue
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.line_reader import LineReader
+from digitkit.reading.networks.line_reader import LineReader
 
 FIELD = FormField("number", (60, 200, 240, 44), tuple((60.0 + 40 * i, 40.0) for i in range(6)))
 

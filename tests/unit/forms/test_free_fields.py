@@ -11,7 +11,7 @@ from digitkit import Form
 from digitkit.forms.field_ink import FieldInk
 from digitkit.forms.field_line import read_field
 from digitkit.images.cv import cv2
-from digitkit.reading.line_reader import COLUMN_STRIDE, NONE
+from digitkit.reading.networks.line_reader import COLUMN_STRIDE, NONE
 from digitkit.system.hashes import file_sha256
 
 TOUCHING = [("1885", 16), ("6421", 16), ("7236", 16), ("9009", 16), ("3780", 18), ("8935", 18)]

@@ -20,8 +20,8 @@ from digitkit.images.cv import cv2
 from digitkit.inference import pipeline, workers
 from digitkit.inference.pipeline import Reporting, read_each
 from digitkit.inference.worker import ResultFormat
-from digitkit.reading import fields
-from digitkit.reading.fields import Field
+from digitkit.reading.numbers import fields
+from digitkit.reading.numbers.fields import Field
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading
 from digitkit.reading.strategies import SingleDigitStrategy

@@ -19,9 +19,9 @@ from digitkit.errors import (
 )
 from digitkit.images.normal_form import normal_form
 from digitkit.models.registry import find_model, models_folder
-from digitkit.reading.detector import DETECTOR_FILE
-from digitkit.reading.grey_classifier import GREY_FILE
-from digitkit.reading.line_reader import LINE_FILE
+from digitkit.reading.networks.detector import DETECTOR_FILE
+from digitkit.reading.networks.grey_classifier import GREY_FILE
+from digitkit.reading.networks.line_reader import LINE_FILE
 
 SHIPPED = {"digits": (0.997, 109_626, 150_000), "digits-tiny": (0.995, 32_506, 50_000)}
 """Least test accuracy, parameters, and largest int8 file in bytes."""

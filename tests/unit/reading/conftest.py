@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from digitkit import Reader
-from digitkit.reading import pages
-from digitkit.reading.detections import Detection
-from digitkit.reading.line_reader import LineReader
+from digitkit.reading.detection import pages
+from digitkit.reading.detection.detections import Detection
+from digitkit.reading.networks.line_reader import LineReader
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from support.rows import LEFTS, write_row
 
 from digitkit.images.cv import cv2
 from digitkit.images.grey import halve
-from digitkit.reading.cells import are_in_cells, erase_cells, find_cells
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Mark
+from digitkit.reading.rows.cells import are_in_cells, erase_cells, find_cells
 
 UNIT = 28.0
 

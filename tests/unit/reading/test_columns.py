@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from support.readings import make_digit
 
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Digit, Mark, Number
 
 HEIGHT, WIDTH, GAP = 60, 24, 5

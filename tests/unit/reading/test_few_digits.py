@@ -7,8 +7,8 @@ import pytest
 
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Prediction
-from digitkit.reading.detections import ClassifiedDetection, Detection
-from digitkit.reading.few_digits import CONFIRMED, confirm_lone_digit
+from digitkit.reading.detection.detections import ClassifiedDetection, Detection
+from digitkit.reading.digits.few_digits import CONFIRMED, confirm_lone_digit
 
 PAGE = GreyImage.from_pixels(np.full((200, 300), 220, np.uint8))
 

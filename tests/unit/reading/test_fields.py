@@ -12,10 +12,10 @@ from support.readings import make_reading as read
 
 from digitkit import Digit
 from digitkit.errors import ConfigError
-from digitkit.reading import fields, fitting
-from digitkit.reading.fields import Field
-from digitkit.reading.fitting import apply_field
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.numbers import fields, fitting
+from digitkit.reading.numbers.fields import Field
+from digitkit.reading.numbers.finding import find_numbers
+from digitkit.reading.numbers.fitting import apply_field
 from digitkit.reading.results import Mark, Reading
 
 

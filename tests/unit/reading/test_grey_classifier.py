@@ -12,10 +12,10 @@ from digitkit.errors import ModelError, ModelRunError
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.registry import models_folder
-from digitkit.reading.combining import to_prediction
-from digitkit.reading.detections import ClassifiedDetection, Detection
-from digitkit.reading.grey_classifier import SIDE, GreyClassifier, fit_square
-from digitkit.reading.single import fuse_single_digit, resolve_whole_image
+from digitkit.reading.detection.detections import ClassifiedDetection, Detection
+from digitkit.reading.detection.single import fuse_single_digit, resolve_whole_image
+from digitkit.reading.networks.combining import to_prediction
+from digitkit.reading.networks.grey_classifier import SIDE, GreyClassifier, fit_square
 
 
 @pytest.fixture(scope="module")

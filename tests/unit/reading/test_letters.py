@@ -9,11 +9,11 @@ from support.readings import make_digit
 from support.rows import write_row
 
 from digitkit import Reader
-from digitkit.reading import mark_kinds
-from digitkit.reading.line_reader import HEIGHT, LETTER, letter_probability
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.digits.units import separate_units
+from digitkit.reading.marks import kinds
+from digitkit.reading.networks.line_reader import HEIGHT, LETTER, letter_probability
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Mark
-from digitkit.reading.units import separate_units
 from digitkit.training.scenes.fonts import load_fonts
 
 FONTS = {font.name: font for font in load_fonts("test")}
@@ -182,7 +182,7 @@ def test_letters_stand_on_one_side_of_numbers(
     page = write_row(text, one_of_each, lefts=range(60, 600, 46))
     if has_letters:
         letter = Mark("letter", (4, 60, 20, 40), 0)
-        monkeypatch.setattr(mark_kinds, "reclassify_marks", lambda *_: (letter,))
+        monkeypatch.setattr(kinds, "reclassify_marks", lambda *_: (letter,))
     assert reader.read(page).text == expected
 
 
@@ -201,7 +201,7 @@ def test_a_digit_that_is_alone_needs_to_be_surely_a_letter(
     change_row(letter_at(4, probability))
     if has_letters:
         letter = Mark("letter", (4, 60, 20, 40), 0)
-        monkeypatch.setattr(mark_kinds, "reclassify_marks", lambda *_: (letter,))
+        monkeypatch.setattr(kinds, "reclassify_marks", lambda *_: (letter,))
     page = write_row("284", one_of_each, lefts=[30, 76, 76 + away])
     assert reader.read(page).text == text
 

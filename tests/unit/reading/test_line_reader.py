@@ -12,9 +12,9 @@ from digitkit.errors import ModelError, ModelRunError
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
 from digitkit.models.registry import models_folder
-from digitkit.reading import fusion, lines
-from digitkit.reading.combining import Weights, combine
-from digitkit.reading.line_reader import (
+from digitkit.reading.digits import fusion
+from digitkit.reading.networks.combining import Weights, combine
+from digitkit.reading.networks.line_reader import (
     COLUMN_STRIDE,
     DIGIT_HEIGHT,
     HEIGHT,
@@ -24,7 +24,8 @@ from digitkit.reading.line_reader import (
     SPOILED,
     LineReader,
 )
-from digitkit.reading.lines import look_up
+from digitkit.reading.rows import lines
+from digitkit.reading.rows.lines import look_up
 
 WEIGHTS = Weights(0.5, 1.0, 0.0)
 

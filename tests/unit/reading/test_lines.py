@@ -8,12 +8,12 @@ import pytest
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Prediction
-from digitkit.reading.context import context_features, own_features, rescore
-from digitkit.reading.detections import ClassifiedDetection, Detection
-from digitkit.reading.detector import Maps
-from digitkit.reading.fine import MAX_FINE_PIXELS, choose_tiles, merge_fine
-from digitkit.reading.scales import Candidate, Scale
-from digitkit.reading.tilt import deskew_detections
+from digitkit.reading.detection.context import context_features, own_features, rescore
+from digitkit.reading.detection.detections import ClassifiedDetection, Detection
+from digitkit.reading.detection.fine import MAX_FINE_PIXELS, choose_tiles, merge_fine
+from digitkit.reading.detection.scales import Candidate, Scale
+from digitkit.reading.detection.tilt import deskew_detections
+from digitkit.reading.networks.detector import Maps
 
 
 def leaning_stroke(degrees: float) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.margins import required_margin
+from digitkit.reading.detection.margins import required_margin
 
 PAPER, DARK = 235, 35
 

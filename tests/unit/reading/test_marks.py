@@ -9,13 +9,13 @@ from support.rows import SIDE, shown_between_8_and_4, write, write_row
 from digitkit import Digit
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading.line_parts import drop_pieces_of_lines
-from digitkit.reading.line_reader import NONE, POINT, SIGN
-from digitkit.reading.marks import _are_low, _are_marks, _least_covered
+from digitkit.reading.marks.finding import _are_low, _are_marks, _least_covered
+from digitkit.reading.marks.line_parts import drop_pieces_of_lines
+from digitkit.reading.marks.signs import looks_like_sign
+from digitkit.reading.marks.touching import find_colons
+from digitkit.reading.networks.line_reader import NONE, POINT, SIGN
 from digitkit.reading.results import Mark
-from digitkit.reading.shapes import Shape, classify
-from digitkit.reading.sign_kinds import looks_like_sign
-from digitkit.reading.touching import find_colons
+from digitkit.reading.rows.shapes import Shape, classify
 
 
 def tell_marks(pieces: list[tuple[int, ...]]) -> list[bool]:

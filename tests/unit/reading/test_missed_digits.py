@@ -9,7 +9,7 @@ from support.rows import write_row
 
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading.line_reader import SPOILED
+from digitkit.reading.networks.line_reader import SPOILED
 
 
 @pytest.mark.parametrize("places", [{0}, {2}, {4}, {0, 1}, {3, 4}, {1, 3}])

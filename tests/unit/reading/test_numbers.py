@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.readings import make_digit, make_reading
 
-from digitkit.reading.numbers import find_candidates, find_numbers
-from digitkit.reading.order import number_rows
+from digitkit.reading.detection.order import number_rows
+from digitkit.reading.numbers.finding import find_candidates, find_numbers
+from digitkit.reading.numbers.spacing import choose_gap
 from digitkit.reading.results import Digit, Mark, MarkKind, Number
-from digitkit.reading.spacing import choose_gap
 
 HEIGHT = 60  # of the digits of `make_digit`, at y = 50
 

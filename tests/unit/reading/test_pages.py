@@ -11,12 +11,12 @@ from digitkit.images import large
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connected_components
-from digitkit.reading import pages
-from digitkit.reading.crops import crop_detection
-from digitkit.reading.detector import INK_STRIDE, Detector, Maps
-from digitkit.reading.order import reading_order
-from digitkit.reading.pages import detect_digits
-from digitkit.reading.scales import Candidate, Scale
+from digitkit.reading.detection import pages
+from digitkit.reading.detection.crops import crop_detection
+from digitkit.reading.detection.order import reading_order
+from digitkit.reading.detection.pages import detect_digits
+from digitkit.reading.detection.scales import Candidate, Scale
+from digitkit.reading.networks.detector import INK_STRIDE, Detector, Maps
 from digitkit.training.scenes.glyphs import crop_to_ink
 
 

@@ -9,10 +9,10 @@ from support.readings import make_digit
 from support.rows import LEFTS, write, write_row
 
 from digitkit.images.cv import cv2
-from digitkit.reading.fields import Field
-from digitkit.reading.fitting import apply_field
-from digitkit.reading.plausibility import is_ring, reject_implausible
-from digitkit.reading.tracking import Tracker
+from digitkit.reading.digits.plausibility import is_ring, reject_implausible
+from digitkit.reading.live.tracking import Tracker
+from digitkit.reading.numbers.fields import Field
+from digitkit.reading.numbers.fitting import apply_field
 from digitkit.sources.frames import Frame
 
 

@@ -11,14 +11,14 @@ from support.rows import write_row
 
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
-from digitkit.reading import resegmentation
-from digitkit.reading.detections import ClassifiedDetection, Detection
-from digitkit.reading.line_reader import HEIGHT, NONE
-from digitkit.reading.lines import Line, Peak
-from digitkit.reading.row_match import _match_peaks
-from digitkit.reading.rows import RowDigit
-from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import Strip
+from digitkit.reading.detection.detections import ClassifiedDetection, Detection
+from digitkit.reading.digits import resegmentation
+from digitkit.reading.networks.line_reader import HEIGHT, NONE
+from digitkit.reading.rows.layout import RowDigit
+from digitkit.reading.rows.lines import Line, Peak
+from digitkit.reading.rows.matching import _match_peaks
+from digitkit.reading.rows.strip_ink import Ink
+from digitkit.reading.rows.strips import Strip
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from support.rows import around, write
 
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.rings import erase_rings
+from digitkit.reading.detection.rings import erase_rings
 
 
 def ringed(text: str, one_of_each, *, touching: bool = False) -> np.ndarray:

@@ -8,10 +8,10 @@ from support.rows import around, shown_between_8_and_4, write
 
 from digitkit import Reader
 from digitkit.images.cv import cv2
-from digitkit.reading.line_parts import _is_tail
-from digitkit.reading.line_reader import NONE, POINT, SIGN
-from digitkit.reading.ruled_lines import RuledLines
-from digitkit.reading.shapes import Shape
+from digitkit.reading.marks.line_parts import _is_tail
+from digitkit.reading.networks.line_reader import NONE, POINT, SIGN
+from digitkit.reading.rows.ruled_lines import RuledLines
+from digitkit.reading.rows.shapes import Shape
 
 HIGH = {
     "slash": [(142, 142), (168, 58)],

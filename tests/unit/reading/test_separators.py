@@ -6,8 +6,8 @@ from support.readings import make_digit
 from support.rows import shown_between_8_and_4, write_row
 
 from digitkit.images.cv import cv2
-from digitkit.reading.line_reader import NONE, POINT, SIGN
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.networks.line_reader import NONE, POINT, SIGN
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Mark, MarkKind, Number
 
 KINDS: dict[str, MarkKind] = {".": "point", ",": "comma", "-": "dash", "+": "sign"}

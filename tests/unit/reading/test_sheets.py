@@ -10,7 +10,7 @@ from support.rows import write_row
 from digitkit import Reader
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.sheets import erase_surroundings, find_sheet, find_sheet_around
+from digitkit.reading.detection.sheets import erase_surroundings, find_sheet, find_sheet_around
 
 CORNERS = np.array([[130, 90], [480, 140], [450, 380], [100, 330]])
 
@@ -117,7 +117,8 @@ def test_a_digit_in_doubt_beside_a_note_is_not_erased(one_of_each):
 def test_a_page_is_not_read_again(one_of_each, monkeypatch, min_confidence):
     """Neither one with more digits than a note has, nor one with other writing."""
     monkeypatch.setattr(
-        "digitkit.reading.sheets.find_sheet", lambda image: pytest.fail("it looked for a sheet")
+        "digitkit.reading.detection.sheets.find_sheet",
+        lambda image: pytest.fail("it looked for a sheet"),
     )
     page = np.vstack([write_row("520647", one_of_each)] * 2)
     digits = Reader(min_confidence=min_confidence).read(page).digits

@@ -7,11 +7,11 @@ import pytest
 from support.rows import shown_between_8_and_4, write_row
 
 from digitkit.images.cv import cv2
-from digitkit.reading.line_reader import LETTER, SIGN, SPOILED
-from digitkit.reading.mark_kinds import _tell_apart
+from digitkit.reading.marks.kinds import _tell_apart
+from digitkit.reading.marks.signs import may_lead
+from digitkit.reading.networks.line_reader import LETTER, SIGN, SPOILED
 from digitkit.reading.results import Mark
-from digitkit.reading.shapes import Shape
-from digitkit.reading.sign_kinds import may_lead
+from digitkit.reading.rows.shapes import Shape
 
 UNIT = 40
 

@@ -9,8 +9,8 @@ from support.rows import around, write
 
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import Detection, PageContent
-from digitkit.reading.pages import detect_digits
+from digitkit.reading.detection.detections import Detection, PageContent
+from digitkit.reading.detection.pages import detect_digits
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.slant import choose_rows, deslant, estimate_slant, undo_deslant
 

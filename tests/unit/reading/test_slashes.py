@@ -9,11 +9,11 @@ from support.readings import make_digit
 from support.rows import write_row
 
 from digitkit.images.cv import cv2
-from digitkit.reading.detections import Detection
-from digitkit.reading.fusion import fuse_predictions
-from digitkit.reading.line_reader import SIGN
-from digitkit.reading.rows import RowDigit
-from digitkit.reading.slashes import doubt_slashes, measure_lean
+from digitkit.reading.detection.detections import Detection
+from digitkit.reading.digits.fusion import fuse_predictions
+from digitkit.reading.digits.slashes import doubt_slashes, measure_lean
+from digitkit.reading.networks.line_reader import SIGN
+from digitkit.reading.rows.layout import RowDigit
 
 HEIGHT = 60
 

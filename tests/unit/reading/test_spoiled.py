@@ -8,8 +8,8 @@ from support.rows import write_row
 
 from digitkit import Field, Reader
 from digitkit.images.cv import cv2
-from digitkit.reading.fitting import apply_field
-from digitkit.reading.plausibility import _is_slashed
+from digitkit.reading.digits.plausibility import _is_slashed
+from digitkit.reading.numbers.fitting import apply_field
 
 LEFTS = range(30, 400, 56)
 

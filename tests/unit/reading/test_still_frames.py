@@ -8,7 +8,7 @@ from support.readings import make_digit, make_reading
 
 from digitkit.images.cv import cv2
 from digitkit.inference.pipeline import read_each
-from digitkit.reading.streams import KEEP_SECONDS, SETTLED, StreamReader
+from digitkit.reading.live.streams import KEEP_SECONDS, SETTLED, StreamReader
 from digitkit.sources.frames import Frame
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,11 +8,11 @@ from support.readings import make_digit
 from support.readings import make_reading as reading
 
 from digitkit.errors import ConfigError
-from digitkit.reading.events import EventFinder
-from digitkit.reading.fields import Field
-from digitkit.reading.fitting import apply_field
+from digitkit.reading.live.events import EventFinder
+from digitkit.reading.live.tracking import MAX_MISSING, Tracker
+from digitkit.reading.numbers.fields import Field
+from digitkit.reading.numbers.fitting import apply_field
 from digitkit.reading.results import Digit, EventKind, Mark, Reading
-from digitkit.reading.tracking import MAX_MISSING, Tracker
 
 
 def digit(value: int, x: int, confidence: float = 0.99, **more: float) -> Digit:

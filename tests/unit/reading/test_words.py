@@ -8,8 +8,8 @@ from support.rows import around, write
 
 from digitkit import Digit
 from digitkit.images.cv import cv2
+from digitkit.reading.digits.words import WORD_WEIGHTS, find_words, rescore_words
 from digitkit.reading.results import Mark
-from digitkit.reading.words import WORD_WEIGHTS, find_words, rescore_words
 from digitkit.training.scenes.fonts import Font, load_fonts
 
 

@@ -8,7 +8,7 @@ import pytest
 from support.readings import make_digit, make_reading
 
 from digitkit import Frame
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Digit, Mark, Reading, Timings
 from digitkit.sinks.review import MAX_CROP, review_items, to_inline_json, to_json
 

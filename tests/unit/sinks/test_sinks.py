@@ -17,7 +17,7 @@ from digitkit.images import containers
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
 from digitkit.reading.confidence import format_confidence
-from digitkit.reading.numbers import find_numbers
+from digitkit.reading.numbers.finding import find_numbers
 from digitkit.reading.results import Number
 from digitkit.sinks.drawing import GREEN, draw
 from digitkit.sinks.explain import BLUE, draw_tiles, explain

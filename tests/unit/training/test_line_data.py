@@ -9,7 +9,15 @@ from support.errors import error_of
 torch = pytest.importorskip("torch")
 
 from digitkit.errors import RecipeError
-from digitkit.reading.line_reader import COLUMN_STRIDE, HEIGHT, LETTER, NONE, POINT, SIGN, SPOILED
+from digitkit.reading.networks.line_reader import (
+    COLUMN_STRIDE,
+    HEIGHT,
+    LETTER,
+    NONE,
+    POINT,
+    SIGN,
+    SPOILED,
+)
 from digitkit.system.progress import no_progress
 from digitkit.training import line_data, line_training
 from digitkit.training.line_data import (

@@ -1,12 +1,12 @@
 // Where the digit of a photo is: the exported detector, of whose answers the best one is taken. What
-// digitkit does with all of them, to read pages, is in `digitkit/reading/pages.py`.
+// digitkit does with all of them, to read pages, is in `digitkit/reading/detection/pages.py`.
 
 import { readMetadata } from "./metadata.js";
 import { resizeArea } from "./opencv.js";
 import { type Grey, makeGrey, roundHalfEven } from "./pixels.js";
 import { type InferenceSession, openSession, Tensor } from "./runtime.js";
 
-/** Version of the detector that is understood here (`digitkit/reading/detector.py`). */
+/** Version of the detector that is understood here (`digitkit/reading/networks/detector.py`). */
 const VERSION = "2";
 
 /** A photo is searched at these longer sides, pixels: the detector knows digits of 9 to 140. */

@@ -1,0 +1,305 @@
+"""What the marks of rows are: by their shape, and by what the line reader shows of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from digitkit.arrays import F32, Box
+from digitkit.boxes import middle_x
+from digitkit.reading.marks.signs import (
+    MIN_TALL,
+    NO_DIGIT,
+    is_apart,
+    is_low,
+    is_middle_dot,
+    is_sign,
+    may_lead,
+)
+from digitkit.reading.networks.line_reader import NONE, POINT, SIGN, is_spoiled, letter_probability
+from digitkit.reading.numbers.grouping import NEAR_INK, SEPARATORS
+from digitkit.reading.results import Digit, Mark
+from digitkit.reading.rows.layout import RowDigit
+from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Line, Peak
+from digitkit.reading.rows.matching import match_row, own_peaks
+from digitkit.reading.rows.shapes import Shape
+from digitkit.reading.rows.strips import Strip
+
+SIGN_BETWEEN = 0.6
+"""Signs and points that together are at least this likely are seen between two digits, 0–1."""
+
+EXPLAINED = 0.65
+"""Ink at most this far from the middle of an accepted digit, in heights, is a part of it if the row
+shows nothing else there, and half of it is above or below the digit, or it is lower than
+`MAX_PIECE_HEIGHT`."""
+
+WIDER = 1.5
+"""Ink wider than so many widths of a digit is not a part of it."""
+
+MAX_PIECE_HEIGHT = 0.45
+"""Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
+
+WITHIN = 0.25
+"""A vertical line at most this far from the middle of an accepted digit is a part of it."""
+
+MAYBE_SIGN = 0.25
+"""Ink that is less likely a sign or a point is none."""
+
+LIKELY_POINT = 0.55
+"""A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
+read, 0–1."""
+
+USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.75, 0.12
+"""Where at least so many rows of a page, and this fraction of them, show a point clearly, another
+one may be where a row shows it with the last probability, 0–1."""
+
+SPECK, SPECK_GAP = 0.2, 0.3
+"""A dot in the middle that is at most so large is dirt, unless it is a sign, or a letter that is so
+far from digits; in heights."""
+
+SHOWN_LETTER, LETTER_DIGIT, LETTER_SIGN, LETTER_WIDTHS = 0.9, 0.2, 0.75, (0.3, 3.0)
+"""Ink is a letter, too, if the row shows it as one with at least the first probability, as any
+digit with at most the second, and as a sign with at most the third; if its width is within the
+last, in its height, as a narrower stroke may be a 1; and if the nearest digit is clearly not a
+letter."""
+
+MAYBE_SPOILED, SPOILED_DIGIT = 0.5, 0.05
+"""Ink that is struck out or written over is not a letter: between digits from the first probability
+on; elsewhere, as many letters look so, if the row shows a digit with more than the second."""
+
+MAYBE_LETTER, NEAREST = 0.06, 2.0
+"""Maximum probability that the digit nearest to such a letter is a letter itself; if the two are
+apart, this may be the next digit. Both are at most so far from it, in heights, between middles."""
+
+LETTER_OVERLAP = 0.2
+"""Maximum horizontal overlap of such a letter and a digit, in heights of the digits."""
+
+LONG_SIGN, SHOWN_LONG, LONG_DIGIT = 1.2, 0.5, 0.25
+"""Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if
+the row shows it as one with the second probability, and as any digit with at most the third."""
+
+POINT_TOP = 0.25
+"""A point is so far below the digits' middles, in heights."""
+
+
+def reclassify_marks(
+    marks: Sequence[Mark], members: Sequence[RowDigit], lines: Mapping[int, Line]
+) -> tuple[Mark, ...]:
+    """The marks as their rows show them: ink may be a sign or part of a digit, and a sign a digit.
+
+    Where a row shows a digit or a sign that nothing is known of, ink is added.
+
+    Args:
+        marks: of the rows.
+        members: the image's digits.
+        lines: the rows.
+    """
+    fused, least = list[Mark](), _least_point(lines)
+    for row, line in lines.items():
+        own = [mark for mark in marks if mark.row == row]
+        fused += _reclassify_row(own, members, line, least)
+    return tuple(fused)
+
+
+def _least_point(lines: Mapping[int, Line]) -> float:
+    """The probability from which on a row shows a point that nothing is known of."""
+    shown = sum(bool(line.points) for line in lines.values())
+    is_usual = shown >= max(USUAL_POINTS, USUAL_SHARE * len(lines))
+    return MAYBE_USUAL_POINT if is_usual else CLEAR_POINT
+
+
+def _reclassify_row(
+    marks: Sequence[Mark], members: Sequence[RowDigit], line: Line, least_point: float
+) -> list[Mark]:
+    strip = line.strip
+    own, found, matches, apart = match_row(line, members)
+    peaks = np.array([peak.x for peak in found])
+    doubtful = [member.digit.box for member in own if not member.digit.accepted]
+    kept = list[Mark]()
+    for mark in marks:
+        probabilities = line.max_probabilities_near(mark.box)
+        if probabilities is None or mark.cut or mark.kind == "side":
+            kept.append(mark)
+            continue
+        x = strip.x_of(mark.box)
+        away = np.abs(peaks - x) / strip.unit
+        reach = WITHIN if mark.kind == "line" else EXPLAINED
+        is_sign = probabilities[SIGN] + probabilities[POINT] >= MAYBE_SIGN
+        if not is_sign and away.min(initial=np.inf) <= reach and not apart[away.argmin()]:
+            nearest = matches[int(away.argmin())]
+            if nearest is None or _belongs(mark, nearest.digit.row_box):
+                continue
+        if not (is_sign or mark.kind == "line") and any(
+            member.digit.accepted and _is_over(mark, member.digit.row_box) for member in own
+        ):
+            continue
+        if mark.kind in ("ink", "sign"):
+            is_dot = mark.kind == "ink" and is_middle_dot(mark, strip)
+            mark = replace(mark, kind=_tell_apart(mark, probabilities, x, line, own))
+            if mark.kind == "sign" and may_lead(mark, marks, line, own):
+                mark = replace(mark, kind="ink")
+            if mark.kind == "ink" and mark.box in doubtful:
+                continue  # the digit itself says so
+            if is_dot and mark.kind != "sign" and _is_speck(mark, strip, own):
+                continue
+        elif mark.kind in SEPARATORS and probabilities[POINT] < LIKELY_POINT:
+            if _is_between(x, strip, own):  # rather the end of a digit's broken stroke
+                mark = replace(mark, kind="ink")
+        elif mark.kind == "dash" and not is_sign:
+            mark = replace(mark, kind="ink")
+        kept.append(mark)
+    inks = [mark for mark in kept if mark.kind == "ink"]
+    kept += _mark_unread(strip, itertools.compress(found, apart), inks)
+    # A point may be near the middle of a narrow digit; a sign there is that digit.
+    points = [
+        peak
+        for peak in own_peaks(strip, line.find_points(least_point), members)
+        if peak.probabilities[POINT] >= CLEAR_POINT or _is_between(peak.x, strip, own)
+    ]
+    kept += _mark_unread(strip, points, kept)
+    taken: list[Digit | Mark] = [*kept, *(member.digit for member in own)]
+    places = [strip.x_of(member.digit.box) for member in own if member.digit.accepted]
+    first, last = min(places, default=np.inf), max(places, default=-np.inf)
+    signs = [
+        sign
+        for sign in own_peaks(strip, line.find_signs(SIGN_BETWEEN), members)
+        if sign.probabilities[SIGN:NONE].sum() >= CLEAR_SIGN or first < sign.x < last
+    ]
+    return kept + _mark_unread(strip, signs, taken)
+
+
+def _tell_apart(
+    mark: Mark, probabilities: F32, x: float, line: Line, own: Sequence[RowDigit]
+) -> Literal["sign", "letter", "ink"]:
+    """Classify ink that is not a point, a comma, a dash or a line.
+
+    Args:
+        mark: the ink.
+        probabilities: what the row shows near it, float32 ``[15]``.
+        x: where its middle is, pixels of the strip.
+        line: the row.
+        own: its digits.
+    """
+    along = line.max_probabilities_near(mark.box, mark.row_box[2])
+    assert along is not None  # as the row shows something near it
+    if is_sign(mark, probabilities, float(along[:SIGN].max()), x, line, own):
+        return "sign"
+    return "letter" if _is_letter(mark, along, line, own) else "ink"
+
+
+def _is_letter(mark: Mark, along: F32, line: Line, own: Sequence[RowDigit]) -> bool:
+    """Whether ink that is not a sign is a letter.
+
+    Args:
+        mark: the ink.
+        along: the highest probability of each output of the row along it, float32 ``[15]``.
+        line: the row.
+        own: its digits.
+    """
+    strip = line.strip
+    _, _, width, height = mark.row_box
+    letter, most_digit = letter_probability(along), float(along[:SIGN].max())
+    is_within = _is_within(mark, strip, own)
+    if is_within:
+        may_be_spoiled = is_spoiled(along, MAYBE_SPOILED)
+    else:
+        may_be_spoiled = most_digit > SPOILED_DIGIT and is_spoiled(along)
+    if along[POINT] >= MAYBE_SIGN or may_be_spoiled:
+        return False
+    stands_apart = is_apart(mark, strip, own)
+    if (
+        letter >= SHOWN_LETTER
+        and most_digit <= LETTER_DIGIT
+        and along[SIGN] <= LETTER_SIGN
+        and LETTER_WIDTHS[0] * height <= width <= LETTER_WIDTHS[1] * height
+        and min(_letters_near(mark, line, own)[: 1 + stands_apart], default=1.0) <= MAYBE_LETTER
+    ):
+        return is_apart(mark, strip, own, -LETTER_OVERLAP)
+    is_long = (
+        is_low(mark, strip)
+        and width >= LONG_SIGN * strip.digit_height
+        and most_digit <= LONG_DIGIT
+        and max(letter, along[SIGN]) >= SHOWN_LONG
+    )
+    return (is_long or most_digit <= NO_DIGIT) and stands_apart and not is_within
+
+
+def _is_between(x: float, strip: Strip, own: Sequence[RowDigit]) -> bool:
+    """Whether accepted digits have their middles close to a place of the strip on both sides."""
+    away = [strip.x_of(each.digit.box) - x for each in own if each.digit.accepted]
+    before = any(-strip.unit < each < 0 for each in away)
+    return before and any(0 < each < strip.unit for each in away)
+
+
+def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
+    """Whether ink stands like a digit of a number, between two others."""
+    x, _, width, height = mark.row_box
+    boxes = [member.digit.row_box for member in own if member.digit.accepted]
+    near = NEAR_INK * strip.digit_height
+    before = any(0 <= x - left - wide <= near for left, _, wide, _ in boxes)
+    after = any(0 <= left - x - width <= near for left, _, wide, _ in boxes)
+    return before and after and height >= MIN_TALL * strip.digit_height
+
+
+def _is_speck(dot: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
+    """Whether a middle dot that is not a sign is dirt."""
+    is_small = max(dot.row_box[2:]) <= SPECK * strip.digit_height
+    return is_small and not (dot.kind == "letter" and is_apart(dot, strip, own, SPECK_GAP))
+
+
+def _letters_near(mark: Mark, line: Line, own: Sequence[RowDigit]) -> list[float]:
+    """The probabilities that the accepted digits near a mark are letters, from the nearest on."""
+    x, reach = middle_x(mark.row_box), NEAREST * line.strip.digit_height + mark.row_box[2] / 2
+    near = sorted(
+        (
+            abs(middle_x(each.digit.row_box) - x),
+            letter_probability(line.probabilities_at(each.digit.box)),
+        )
+        for each in own
+        if each.digit.accepted
+    )
+    return [letter for away, letter in near if away <= reach]
+
+
+def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Mark]) -> list[Mark]:
+    """Marks of ink that cannot be read, at peaks that are not near what is taken.
+
+    A mark may be wider than a digit, as an arrow is: all of it is near.
+    """
+    peaks, reach = list(peaks), SAME * strip.unit
+    if not peaks:
+        return []
+    places = strip.locate([each.box for each in taken])[:, 0].tolist() if taken else []
+    reaches = [
+        max(reach, each.row_box[2] / strip.scale / 2) if isinstance(each, Mark) else reach
+        for each in taken
+    ]
+    marks = []
+    for peak in peaks:
+        top = POINT_TOP if peak.kind == POINT else -0.5
+        shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
+        is_taken = any(abs(x - peak.x) <= near for x, near in zip(places, reaches, strict=True))
+        if strip.is_near(shape) and not is_taken:
+            marks.append(strip.to_mark("ink", shape))
+            places.append(peak.x)
+            reaches.append(reach)
+    return marks
+
+
+_ONE = np.ones((1, 1), np.uint8)
+
+
+def _belongs(mark: Mark, digit: Box) -> bool:
+    """Whether ink may be a part of a digit: it is above or below that, or not high."""
+    return _is_over(mark, digit) or mark.row_box[3] < MAX_PIECE_HEIGHT * digit[3]
+
+
+def _is_over(mark: Mark, digit: Box) -> bool:
+    """Whether most of a mark, which is not much wider, is above or below a digit."""
+    x, _, width, _ = mark.row_box
+    common = min(x + width, digit[0] + digit[2]) - max(x, digit[0])
+    return 2 * common >= width and width <= WIDER * digit[2]

@@ -1,0 +1,1 @@
+"""Digits and marks in, numbers out: gaps, columns, checks, confidence, fields. No pixels."""

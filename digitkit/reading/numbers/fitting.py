@@ -1,0 +1,322 @@
+"""Numbers to constraints: the most likely digits that meet them.
+
+The model is simple. Each detection of a number is, independently of the others, the digit d with
+probability ``is_digit * probabilities[d]``, or no digit with probability ``1 - is_digit``. A
+hypothesis about the number decides which of these each detection is; its text consists of the
+digits, and its probability is the product. Of the hypotheses whose text fits, the most likely is
+taken.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from typing import Protocol
+
+from digitkit.reading.networks.line_reader import SPOILED_DOUBT
+from digitkit.reading.numbers.confidence import MIN_COMPLETE, describe_doubt
+from digitkit.reading.numbers.fields import MATCH_SECONDS, Field, slow_pattern
+from digitkit.reading.numbers.finding import (
+    accepted_heights,
+    find_candidates,
+    finish_numbers,
+    is_reported,
+)
+from digitkit.reading.results import Digit, Mark, Number, Reading
+
+MIN_PROBABILITY = 0.01
+"""A less probable digit is never tried for a detection: a clear 7 stays a 7."""
+
+MAX_JOINED = 2.5
+"""Numbers that are further apart are never joined to one that fits, in heights of the digits."""
+
+MAX_TRIED = 10_000
+"""Hypotheses about one number that are tried, the most likely first, before it is given up."""
+
+USUAL_MATCH_SECONDS = 0.001
+"""All comparisons of a number with a pattern may take `MATCH_SECONDS` beyond this time of each."""
+
+
+def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> Reading:
+    """Keep the numbers that fit, if necessary with their next most likely digits.
+
+    A number whose accepted digits fit keeps them. For any other, the most likely hypothesis that
+    fits is taken: its digits are accepted and all others of the number are not, whether or not they
+    were accepted before; so a faint digit may be added and clutter may be dropped. Where none of a
+    row's numbers fits as it is, and all of them together do, they are one if they are close.
+    Nothing in a number is accepted if no hypothesis fits, if it most likely has no digits at all,
+    or if none of the `MAX_TRIED` most likely ones fits. A digit that the border cuts is never
+    accepted.
+
+    In a changed number, the confidence of an accepted digit is its probability given that the more
+    likely hypotheses, which do not fit, are wrong. It may be below the reader's threshold, and is
+    low if another hypothesis that was not tried is about as likely. `Digit.probabilities` and
+    `Digit.is_digit` stay the model's. `Number.reasons` states what was changed.
+
+    Args:
+        reading: of an image.
+        field: the constraints on each of its numbers.
+        gap: least gap between two numbers; see `digitkit.reading.numbers.finding.find_numbers`.
+
+    Returns:
+        The same digits in the same order and rows, with the numbers that fit; `Reading.dropped` are
+        those that do not.
+
+    Raises:
+        ConfigError: comparing a number with the pattern takes longer than `MATCH_SECONDS`.
+        Exception: whatever `Field.checksum` raises.
+    """
+    changed: dict[int, Digit] = {}
+    kept, dropped = list[Number](), list[Number]()
+    candidates = find_candidates(reading.digits, reading.marks, gap=gap)
+    heights = accepted_heights(reading.digits)
+    for row, members in groupby(candidates, lambda number: number.row):
+        marks = [mark for mark in reading.marks if mark.row == row]
+        for number in _join_row(list(members), field, marks):
+            digits = _fit_digits(number, field)
+            changed |= {id(old): new for old, new in zip(number.digits, digits, strict=True)}
+            if any(digit.accepted for digit in digits):
+                kept.append(_rebuild(number, digits, field))
+            elif is_reported(number, heights):
+                dropped.append(_drop(number, digits, field))
+    # The columns are those of all numbers.
+    placed = finish_numbers([*kept, *dropped], gap=gap)
+    return replace(
+        reading,
+        digits=tuple(changed.get(id(digit), digit) for digit in reading.digits),
+        numbers=placed[: len(kept)],
+        dropped=placed[len(kept) :],
+    )
+
+
+def _join_row(numbers: Sequence[Number], field: Field, marks: Sequence[Mark]) -> Sequence[Number]:
+    """The numbers of a row; where none of them fits and all together do, that one.
+
+    Only gaps below `MAX_JOINED` are overcome like that, no signs and no lines.
+    """
+    sure = [n for n in numbers if any(digit.accepted for digit in n.digits)]
+    if len(sure) < 2 or any(field.fits(_accepted_text(n, n.digits, field)) for n in sure):
+        return numbers
+    digits = [digit for number in numbers for digit in number.digits]
+    joined = find_candidates(digits, marks, gap=MAX_JOINED)
+    if len(joined) != 1 or not field.fits(
+        text := _accepted_text(joined[0], joined[0].digits, field)
+    ):
+        return numbers
+    if joined[0].unread:
+        return numbers  # signs are between them, or ink
+    reason = _state_change(text, " ".join(number.text for number in numbers), field)
+    return [replace(joined[0], reasons=(*joined[0].reasons, reason))]
+
+
+def _state_change(text: str, before: str, field: Field) -> str:
+    return f"read as {text} instead of {before} to {field.describe()}"
+
+
+def _signs(number: Number, field: Field) -> tuple[tuple[int, str], ...]:
+    """The signs of a number that count."""
+    return number.signs if field.keeps_signs else ()
+
+
+def _accepted_text(number: Number, digits: Sequence[Digit], field: Field) -> str:
+    """The text of a number with other readings of its digits, of those that are accepted."""
+    taken = [digit.digit if digit.accepted and not digit.cut else None for digit in digits]
+    return _join(taken, _signs(number, field))
+
+
+def _join(digits: Sequence[int | None], signs: Sequence[tuple[int, str]]) -> str:
+    """The text of digits and signs; without what is None, and without signs at the ends of a gap.
+
+    Args:
+        digits: of the number.
+        signs: each with the number of digits before it.
+    """
+    text = ""
+    for place in range(len(digits) + 1):
+        text += "".join(sign for before, sign in signs if before == place)
+        if place < len(digits) and digits[place] is not None:
+            text += str(digits[place])
+    return text.rstrip(".,")
+
+
+def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
+    """A number with the digits that a field chose."""
+    accepted = tuple(digit for digit in digits if digit.accepted)
+    signs, text = _signs(number, field), _accepted_text(number, digits, field)
+    if accepted == number.digits and text == number.guess:
+        return replace(number, digits=accepted)
+    # A field settles neither clear digits nor ink that belongs to no digit.
+    reasons = [_state_change(text, number.text, field)]
+    pairs = list(zip(number.digits, digits, strict=True))
+    if any(old.accepted and new.accepted and old.digit != new.digit for old, new in pairs):
+        reasons.append("a digit was clear, and read as another one")
+    if number.signs and not signs:
+        reasons.append("a decimal separator or a minus was left out")
+    if any(digit.cut for digit in digits):
+        reasons.append("a digit is cut by the border")
+    if any(digit.spoiled for digit in accepted):
+        reasons.append(f"a digit {SPOILED_DOUBT}")
+    if number.unread:
+        reasons.append("ink next to its digits cannot be read")
+    likely, before = (
+        math.prod(digit.confidence for digit in each) for each in (accepted, number.digits)
+    )
+    # Not only the digits may be wrong.
+    confidence = likely * min(1.0, number.confidence / max(before, 1e-9))
+    if len(reasons) == 1 and confidence < MIN_COMPLETE:
+        reasons.append(describe_doubt(confidence))
+    return replace(
+        number,
+        text=text,
+        guess=text,
+        signs=signs,
+        complete=len(reasons) == 1,
+        confidence=confidence,
+        digits=accepted,
+        reasons=tuple(reasons),
+    )
+
+
+def _drop(number: Number, digits: Sequence[Digit], field: Field) -> Number:
+    """A number that fits with none of its likely digits, and why."""
+    text = number.guess if field.keeps_signs else "".join(filter(str.isdecimal, number.guess))
+    fault = field.find_fault(text) or "does not fit"
+    return replace(number, complete=False, digits=tuple(digits), reasons=(fault,))
+
+
+def _fit_digits(number: Number, field: Field) -> list[Digit]:
+    """A number's digits as `apply_field` returns them."""
+    row = [replace(digit, accepted=digit.accepted and not digit.cut) for digit in number.digits]
+    if field.fits(_accepted_text(number, row, field)):
+        return row
+    signs, rejected = _signs(number, field), [replace(digit, accepted=False) for digit in row]
+    options = [list_options(digit) for digit in row]
+    slow = 0.0  # seconds
+    # Probability of the hypotheses that are wrong: of all, and of those with each option.
+    wrong, wrong_with = 0.0, [[0.0] * len(choices) for choices in options]
+    for probability, choice in islice(k_best_choices(options), MAX_TRIED):
+        chosen = [choices[k] for choices, k in zip(options, choice, strict=True)]
+        taken = [option.digit for option in chosen]
+        if all(digit is None for digit in taken):
+            return rejected
+        text = _join(taken, signs)
+        begun = time.thread_time()  # on a busy machine, too, the same rows are given up
+        fits = field.fits(text)
+        took = time.thread_time() - begun
+        if field.pattern is not None:
+            slow += max(0.0, took - USUAL_MATCH_SECONDS)
+        if slow > MATCH_SECONDS:
+            raise slow_pattern(len(row))
+        if fits:
+            wrong_chosen = [sums[k] for sums, k in zip(wrong_with, choice, strict=True)]
+            return _accept_options(rejected, chosen, probability, wrong, wrong_chosen)
+        wrong += probability
+        for sums, k in zip(wrong_with, choice, strict=True):
+            sums[k] += probability
+    return rejected
+
+
+def _accept_options(
+    row: Sequence[Digit],
+    options: Sequence[Option],
+    probability: float,
+    wrong: float,
+    wrong_with: Sequence[float],
+) -> list[Digit]:
+    """Accept a hypothesis.
+
+    Args:
+        row: the detections, none accepted.
+        options: what the hypothesis takes each of them for.
+        probability: of the hypothesis.
+        wrong: probability of all more likely hypotheses.
+        wrong_with: probability of those that share each of the options.
+    """
+    # Both are at least `probability`, but for rounding.
+    remaining = max(1 - wrong, probability)
+    return [
+        digit
+        if option.digit is None
+        else replace(
+            digit,
+            digit=option.digit,
+            accepted=True,
+            confidence=min(1.0, max(option.probability - shared, probability) / remaining),
+        )
+        for digit, option, shared in zip(row, options, wrong_with, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a detection may be.
+
+    Attributes:
+        digit: 0 to 9; None for no digit.
+        probability: of that, above 0.
+    """
+
+    digit: int | None
+    probability: float
+
+
+class Likely(Protocol):
+    """One of several possibilities."""
+
+    @property
+    def probability(self) -> float:
+        """How likely it is, above 0."""
+
+
+def list_options(digit: Digit) -> list[Option]:
+    """What a detection may be, the most likely first, down to `MIN_PROBABILITY`."""
+    if digit.cut:
+        return [Option(None, 1.0)]
+    # In float64: the rounding of float32 sums exceeds the least likely hypotheses.
+    probabilities = [float(p) for p in digit.probabilities]
+    scale = digit.is_digit / sum(probabilities)
+    options = [Option(d, p * scale) for d, p in enumerate(probabilities)]
+    options.append(Option(None, 1.0 - digit.is_digit))
+    options.sort(key=lambda option: -option.probability)
+    return [option for option in options if option.probability >= MIN_PROBABILITY]
+
+
+def k_best_choices(options: Sequence[Sequence[Likely]]) -> Iterator[tuple[float, list[int]]]:
+    """All hypotheses, the most likely first, each once.
+
+    Args:
+        options: of each detection, the most likely first; or of each of other independent things.
+
+    Yields:
+        The probability of a hypothesis, and the index of each one's option.
+    """
+    costs = [[-math.log(option.probability) for option in choices] for choices in options]
+    # Detections with a cheap first change come first. So no step below makes a hypothesis more
+    # likely, and the three kinds of step reach each hypothesis in exactly one way.
+    order = [i for i, cost in enumerate(costs) if len(cost) > 1]
+    order.sort(key=lambda i: costs[i][1] - costs[i][0])
+
+    def step_cost(j: int, k: int) -> float:
+        cost = costs[order[j]]
+        return cost[k] - cost[k - 1]
+
+    # Each hypothesis: its cost, and its changes from the most likely as (place in order, option).
+    heap: list[tuple[float, tuple[tuple[int, int], ...]]] = [(sum(cost[0] for cost in costs), ())]
+    while heap:
+        cost, changes = heapq.heappop(heap)
+        choice = [0] * len(options)
+        for j, k in changes:
+            choice[order[j]] = k
+        yield math.exp(-cost), choice
+        j, k = changes[-1] if changes else (-1, 0)
+        if changes and k + 1 < len(costs[order[j]]):
+            heapq.heappush(heap, (cost + step_cost(j, k + 1), (*changes[:-1], (j, k + 1))))
+        if j + 1 < len(order):
+            heapq.heappush(heap, (cost + step_cost(j + 1, 1), (*changes, (j + 1, 1))))
+            if k == 1:
+                moved = cost - step_cost(j, 1) + step_cost(j + 1, 1)
+                heapq.heappush(heap, (moved, (*changes[:-1], (j + 1, 1))))

@@ -1,0 +1,104 @@
+"""What the line reader sees in a row, and which of the digits that were detected it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from digitkit.reading.rows.layout import RowDigit
+from digitkit.reading.rows.lines import SAME, Line, Peak
+from digitkit.reading.rows.strips import BAND, Strip
+
+PART = 0.4
+"""A digit nearer than this to the middle of one that is alike, in heights, is a part of it; 1s may
+be so near."""
+
+
+class RowMatch(NamedTuple):
+    """The digits of a row, and what the line reader sees in it.
+
+    Attributes:
+        members: the digits of the row.
+        peaks: where the line reader sees a digit, without the digits of other rows.
+        matches: the member at each peak; None where there is none.
+        apart: for each peak, whether it has no member and is not part of a wide digit.
+    """
+
+    members: list[RowDigit]
+    peaks: list[Peak]
+    matches: list[RowDigit | None]
+    apart: list[bool]
+
+
+def match_row(line: Line, members: Sequence[RowDigit]) -> RowMatch:
+    """Match the digits of a row with the peaks of the line reader.
+
+    Args:
+        line: the row.
+        members: all digits of the image.
+    """
+    strip = line.strip
+    own = [member for member in members if member.digit.row == strip.row]
+    peaks = own_peaks(strip, line.peaks, members)
+    matches = _match_peaks(strip, own, peaks)
+    apart = [
+        member is None and not _is_part(strip, peak, own)
+        for peak, member in zip(peaks, matches, strict=True)
+    ]
+    return RowMatch(own, peaks, matches, apart)
+
+
+def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[RowDigit]) -> list[Peak]:
+    """The peaks without those of accepted digits of other rows.
+
+    Args:
+        strip: the row's.
+        peaks: what was seen in it.
+        members: all digits of the image.
+    """
+    others = [each.digit for each in members if each.digit.row != strip.row and each.digit.accepted]
+    if not others:
+        return list(peaks)
+    places = strip.locate([digit.box for digit in others])
+    level = (places[:, 1] >= BAND[0]) & (places[:, 1] <= BAND[1])
+    middles = places[level, 0]
+    return [
+        peak for peak in peaks if np.abs(middles - peak.x).min(initial=np.inf) > SAME * strip.unit
+    ]
+
+
+def _match_peaks(
+    strip: Strip, members: Sequence[RowDigit], peaks: Sequence[Peak]
+) -> list[RowDigit | None]:
+    """The member at each peak, None without one.
+
+    Accepted ones come before others, those that the row shows as the same digit before others, and
+    near ones before others.
+    """
+    matches: list[RowDigit | None] = [None] * len(peaks)
+    if not members:
+        return matches
+    middles = strip.locate([member.digit.box for member in members])[:, 0].tolist()
+    pairs = sorted(
+        (not member.digit.accepted, member.digit.digit != peak.digit, away, i, k)
+        for k, (member, middle) in enumerate(zip(members, middles, strict=True))
+        for i, peak in enumerate(peaks)
+        if (away := abs(peak.x - middle)) <= SAME * strip.unit
+    )
+    used = set[int]()
+    for *_, i, k in pairs:
+        if matches[i] is None and k not in used:
+            matches[i] = members[k]
+            used.add(k)
+    return matches
+
+
+def _is_part(strip: Strip, peak: Peak, members: Sequence[RowDigit]) -> bool:
+    """Whether what the line reader sees is a part of a wide digit, of which it sees two."""
+    return any(
+        member.digit.digit == peak.digit != 1
+        and abs(strip.x_of(member.digit.box) - peak.x) < PART * strip.unit
+        for member in members
+    )
