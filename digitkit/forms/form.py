@@ -14,22 +14,22 @@ import numpy as np
 from digitkit.arrays import Box
 from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, FormError, TemplateError
-from digitkit.forms.checksums import Checksum
-from digitkit.forms.combs import Comb, cut_cells
-from digitkit.forms.corrections import File, load_field_texts
-from digitkit.forms.decide import Decision, decide
-from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_threshold
-from digitkit.forms.field_line import FIELD_WEIGHTS
-from digitkit.forms.geometry import Placement
-from digitkit.forms.hypotheses import DigitSlot, Hypotheses, SegmentReading
-from digitkit.forms.ink_pieces import OVER_EDGE, is_cut_off
-from digitkit.forms.obstructions import find_obstruction
-from digitkit.forms.registration import ROUNDS, Picture, Registrar, Registration, is_better
+from digitkit.forms.fields.combs import Comb, cut_cells
+from digitkit.forms.fields.corrections import File, load_field_texts
+from digitkit.forms.fields.decide import Decision, decide
+from digitkit.forms.fields.field_ink import FieldCutter, FieldInk, ink_threshold
+from digitkit.forms.fields.field_line import FIELD_WEIGHTS
+from digitkit.forms.fields.hypotheses import DigitSlot, Hypotheses, SegmentReading
+from digitkit.forms.fields.ink_pieces import OVER_EDGE, is_cut_off
+from digitkit.forms.fields.obstructions import find_obstruction
+from digitkit.forms.fields.segmentation import Lattice, cut_lattice
+from digitkit.forms.registration.geometry import Placement
+from digitkit.forms.registration.matching import ROUNDS, Picture, Registrar, Registration, is_better
+from digitkit.forms.registration.streaks import without_streaks
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
-from digitkit.forms.segmentation import Lattice, cut_lattice
-from digitkit.forms.streaks import without_streaks
-from digitkit.forms.template import FormField, Template
-from digitkit.forms.template_file import load_templates
+from digitkit.forms.templates.checksums import Checksum
+from digitkit.forms.templates.template import FormField, Template
+from digitkit.forms.templates.template_file import load_templates
 from digitkit.images.cv import errors_of
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier

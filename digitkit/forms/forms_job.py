@@ -12,12 +12,12 @@ from typing import Any, TextIO
 
 from digitkit.choices import OutputFormat
 from digitkit.errors import ConfigError, ImageError, ModelRunError
-from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
-from digitkit.forms.report import FormReportSink
+from digitkit.forms.output.report import FormReportSink
+from digitkit.forms.output.tables import FormLines, columns_of, open_form_table
 from digitkit.forms.results import FormReading
-from digitkit.forms.tables import FormLines, columns_of, open_form_table
-from digitkit.forms.template import refuse_to_replace
+from digitkit.forms.templates.checksums import load_checksums
+from digitkit.forms.templates.template import refuse_to_replace
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory, report_progress
@@ -254,7 +254,7 @@ def _open_sink(
         stack.callback(outputs.keep_old, config.output)
         return table
     if how == "parquet":
-        from digitkit.forms.parquet_table import open_form_parquet
+        from digitkit.forms.output.parquet_table import open_form_parquet
 
         assert config.output is not None
         rows = stack.enter_context(open_form_parquet(config.output, fields))

@@ -10,16 +10,16 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.errors import ConfigError, FormError, TemplateError
-from digitkit.forms.blank_checks import check_blank
-from digitkit.forms.checksums import load_checksums
-from digitkit.forms.drawing import draw_fields, draw_reading
-from digitkit.forms.field_ink import READ_SIDE
+from digitkit.forms.blank.checks import check_blank
+from digitkit.forms.blank.propose import propose_fields
+from digitkit.forms.fields.field_ink import READ_SIDE
 from digitkit.forms.form import Form
-from digitkit.forms.propose import propose_fields
-from digitkit.forms.registration import Registrar
-from digitkit.forms.straighten import straighten
-from digitkit.forms.template import refuse_to_replace
-from digitkit.forms.template_file import MAX_FIELDS, load_templates, template_text
+from digitkit.forms.output.drawing import draw_fields, draw_reading
+from digitkit.forms.registration.matching import Registrar
+from digitkit.forms.registration.straighten import straighten
+from digitkit.forms.templates.checksums import load_checksums
+from digitkit.forms.templates.template import refuse_to_replace
+from digitkit.forms.templates.template_file import MAX_FIELDS, load_templates, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.encode import encode_png
 from digitkit.images.grey import reduce_to

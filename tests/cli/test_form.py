@@ -13,11 +13,11 @@ from support.documents import write_tiff
 from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, sheet, write_form
 from support.paths import ROOT
 
-from digitkit.forms.drawing import BLUE, COLOURS, draw_fields
-from digitkit.forms.propose import propose_fields
-from digitkit.forms.registration import Registrar
-from digitkit.forms.tables import FormLines
-from digitkit.forms.template import FormField
+from digitkit.forms.blank.propose import propose_fields
+from digitkit.forms.output.drawing import BLUE, COLOURS, draw_fields
+from digitkit.forms.output.tables import FormLines
+from digitkit.forms.registration.matching import Registrar
+from digitkit.forms.templates.template import FormField
 from digitkit.images.cv import cv2
 
 SAMPLE = ROOT / "data/samples/form"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digitkit.forms.hypotheses import DigitSlot, Hypotheses, Segmentation
+from digitkit.forms.fields.hypotheses import DigitSlot, Hypotheses, Segmentation
 from digitkit.images.cv import cv2
 from digitkit.reading.numbers.fitting import Option
 from digitkit.system.hashes import file_sha256

@@ -5,8 +5,8 @@ import pytest
 from support.cli import run
 from support.forms import blank_form, fill_form, save
 
-from digitkit.forms.blank_checks import check_blank
-from digitkit.forms.propose import propose_fields
+from digitkit.forms.blank.checks import check_blank
+from digitkit.forms.blank.propose import propose_fields
 from digitkit.images.cv import cv2
 
 TEXT = (

@@ -3,9 +3,9 @@
 import pytest
 from support.forms import FIELDS, RULES, seen, sure, write_form
 
-from digitkit.forms.decide import Decision, decide
-from digitkit.forms.hypotheses import Hypotheses
-from digitkit.forms.template_file import load_template
+from digitkit.forms.fields.decide import Decision, decide
+from digitkit.forms.fields.hypotheses import Hypotheses
+from digitkit.forms.templates.template_file import load_template
 
 DOUBTED = seen({7: 0.6, 1: 0.39}, {3: 0.9999}, {1: 0.9999})
 FOUND = {"number": Hypotheses(), "a": DOUBTED, "b": sure("0269"), "total": sure("1000")}

@@ -5,9 +5,9 @@ import pytest
 from support.forms import WRITTEN, blank_form, fill_form, put_digit, write_form
 
 from digitkit import Form
-from digitkit.forms.combs import CellInk, Comb
-from digitkit.forms.hypotheses import SegmentReading
-from digitkit.forms.template import FormField
+from digitkit.forms.fields.combs import CellInk, Comb
+from digitkit.forms.fields.hypotheses import SegmentReading
+from digitkit.forms.templates.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
 from digitkit.reading.networks.line_reader import SPOILED

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from support.forms import WRITTEN, blank_form, fill_form
 
-from digitkit.forms.combs import cut_cells
-from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_threshold
-from digitkit.forms.geometry import Placement
-from digitkit.forms.ink_pieces import find_residue
-from digitkit.forms.template import FormField
+from digitkit.forms.fields.combs import cut_cells
+from digitkit.forms.fields.field_ink import FieldCutter, FieldInk, ink_threshold
+from digitkit.forms.fields.ink_pieces import find_residue
+from digitkit.forms.registration.geometry import Placement
+from digitkit.forms.templates.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.networks.line_reader import LineReader

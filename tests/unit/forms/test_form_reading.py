@@ -20,11 +20,11 @@ from support.forms import (
 import digitkit
 from digitkit import Form
 from digitkit.errors import ConfigError, FormError, TemplateError
-from digitkit.forms import template_file as template_module
-from digitkit.forms.decide import decide
-from digitkit.forms.hypotheses import Hypotheses
-from digitkit.forms.template import FormField
-from digitkit.forms.template_file import load_template, template_text
+from digitkit.forms.fields.decide import decide
+from digitkit.forms.fields.hypotheses import Hypotheses
+from digitkit.forms.templates import template_file as template_module
+from digitkit.forms.templates.template import FormField
+from digitkit.forms.templates.template_file import load_template, template_text
 from digitkit.images.cv import cv2
 from digitkit.sources.frames import Failure
 from digitkit.system.hashes import file_sha256

@@ -8,8 +8,8 @@ import pytest
 from support.forms import FIELDS, WRITTEN, blank_form, fill_form, put_digit, save, write_form
 
 from digitkit import Form
-from digitkit.forms.field_ink import FieldInk
-from digitkit.forms.field_line import read_field
+from digitkit.forms.fields.field_ink import FieldInk
+from digitkit.forms.fields.field_line import read_field
 from digitkit.images.cv import cv2
 from digitkit.reading.networks.line_reader import COLUMN_STRIDE, NONE
 from digitkit.system.hashes import file_sha256

@@ -6,9 +6,9 @@ from support.errors import error_of
 from support.forms import SHEET, save, sheet
 
 from digitkit.errors import FormError
+from digitkit.forms.blank.propose import propose_fields
 from digitkit.forms.new_form import make_template
-from digitkit.forms.propose import propose_fields
-from digitkit.forms.template_file import load_templates
+from digitkit.forms.templates.template_file import load_templates
 from digitkit.images.cv import cv2
 
 LEFT, RIGHT, LEVEL = 300, 540, 400  # where a line is drawn

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.forms import HEIGHT, WIDTH, blank_form, fill_form
 
-from digitkit.forms.geometry import Placement
-from digitkit.forms.registration import Picture, Registrar, is_better
+from digitkit.forms.registration.geometry import Placement
+from digitkit.forms.registration.matching import Picture, Registrar, is_better
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 

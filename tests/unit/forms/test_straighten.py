@@ -6,8 +6,8 @@ from support.forms import SHEET, blank_form, put_digit, save, sheet
 
 from digitkit import Form
 from digitkit.forms.new_form import make_template
-from digitkit.forms.page_detection import find_page
-from digitkit.forms.straighten import straighten
+from digitkit.forms.registration.page_detection import find_page
+from digitkit.forms.registration.straighten import straighten
 from digitkit.images.cv import cv2
 
 HEIGHT, WIDTH = SHEET

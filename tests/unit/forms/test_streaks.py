@@ -5,7 +5,7 @@ import pytest
 from support.forms import WRITTEN, blank_form, fill_form, write_form
 
 from digitkit import Form
-from digitkit.forms.streaks import without_streaks
+from digitkit.forms.registration.streaks import without_streaks
 from digitkit.images.grey import GreyImage
 
 

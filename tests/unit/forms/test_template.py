@@ -7,10 +7,10 @@ from support.errors import error_of
 from support.forms import FIELDS, RULES, blank_form, save, write_form
 
 from digitkit.errors import ConfigError, InputNotFoundError, TemplateError
-from digitkit.forms.checksums import CHECKSUMS, load_checksum
-from digitkit.forms.rules import make_rule
-from digitkit.forms.template import FormField, random_pass_rate
-from digitkit.forms.template_file import load_template, load_templates, template_text
+from digitkit.forms.templates.checksums import CHECKSUMS, load_checksum
+from digitkit.forms.templates.rules import make_rule
+from digitkit.forms.templates.template import FormField, random_pass_rate
+from digitkit.forms.templates.template_file import load_template, load_templates, template_text
 
 ONE = '[[field]]\nname = "a"\nbox = [60, 320, 200, 48]\n'
 

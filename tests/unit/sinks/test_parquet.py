@@ -10,7 +10,7 @@ from support.readings import make_digit, make_reading
 
 from digitkit.cluster.table_folder import open_rows
 from digitkit.errors import OutputError
-from digitkit.forms.parquet_table import open_form_parquet
+from digitkit.forms.output.parquet_table import open_form_parquet
 from digitkit.models.classifier import Classifier
 from digitkit.sinks import parquet
 from digitkit.sinks.parquet import RowSink, TableForm, open_parquet, table_schema

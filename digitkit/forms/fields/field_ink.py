@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.geometry import Placement, are_inside
-from digitkit.forms.template import FormField
+from digitkit.forms.registration.geometry import Placement, are_inside
+from digitkit.forms.templates.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
 

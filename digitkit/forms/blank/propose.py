@@ -11,7 +11,7 @@ import numpy as np
 
 from digitkit.arrays import U8, Box
 from digitkit.boxes import bounding_box, intersects
-from digitkit.forms.cells import (
+from digitkit.forms.blank.cells import (
     MAX_CELL_ASPECT,
     MIN_WIDTH,
     TICK,
@@ -20,10 +20,8 @@ from digitkit.forms.cells import (
     divide,
     longest_free,
 )
-from digitkit.forms.light_areas import find_light_areas
-from digitkit.forms.template import FormField
-from digitkit.forms.template_file import MAX_CELLS
-from digitkit.forms.write_lines import (
+from digitkit.forms.blank.light_areas import find_light_areas
+from digitkit.forms.blank.write_lines import (
     DOT,
     DOT_GAP,
     FREE_HEIGHT,
@@ -31,6 +29,8 @@ from digitkit.forms.write_lines import (
     find_dotted_lines,
     find_write_lines,
 )
+from digitkit.forms.templates.template import FormField
+from digitkit.forms.templates.template_file import MAX_CELLS
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components, open_mask
 

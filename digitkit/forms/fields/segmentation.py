@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
-from digitkit.forms.field_ink import FieldInk, Place
-from digitkit.forms.field_line import MAX_SPOILED, FieldLine, read_field, sees_other
-from digitkit.forms.hypotheses import (
+from digitkit.forms.fields.field_ink import FieldInk, Place
+from digitkit.forms.fields.field_line import MAX_SPOILED, FieldLine, read_field, sees_other
+from digitkit.forms.fields.hypotheses import (
     DigitSlot,
     Hypotheses,
     Segmentation,
@@ -27,10 +27,10 @@ from digitkit.forms.hypotheses import (
     to_options,
     word_doubt,
 )
-from digitkit.forms.ink_pieces import OVER_EDGE, own_ink
-from digitkit.forms.obstructions import CROSSED_OUT
-from digitkit.forms.strokes import SMALL, Strokes, find_strokes
-from digitkit.forms.template import FormField
+from digitkit.forms.fields.ink_pieces import OVER_EDGE, own_ink
+from digitkit.forms.fields.obstructions import CROSSED_OUT
+from digitkit.forms.fields.strokes import SMALL, Strokes, find_strokes
+from digitkit.forms.templates.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
 from digitkit.reading.networks.line_reader import SIGN, SPOILED_DOUBT, LineReader, is_spoiled

@@ -10,7 +10,7 @@ from typing import Any
 
 from digitkit.errors import escape_controls, to_json
 from digitkit.forms.results import FieldReading, FormReading
-from digitkit.forms.template_file import COLUMNS_AFTER, COLUMNS_BEFORE
+from digitkit.forms.templates.template_file import COLUMNS_AFTER, COLUMNS_BEFORE
 from digitkit.reading.confidence import round_confidence
 from digitkit.sinks.lines import LineFormat, Stream, csv_line, guard, keep_text, put_text
 from digitkit.sinks.workbook import Sheet, fit_picture, open_workbook

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from digitkit.arrays import F32, U8, Box
-from digitkit.forms.field_ink import FieldInk, Place
+from digitkit.forms.fields.field_ink import FieldInk, Place
 from digitkit.images.cv import cv2
 from digitkit.reading.networks.combining import Weights
 from digitkit.reading.networks.line_reader import (

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import I32, Box
-from digitkit.forms.field_ink import FieldInk
-from digitkit.forms.ink_pieces import find_residue, is_astride, is_beside, is_in_other_field
-from digitkit.forms.obstructions import has_line
+from digitkit.forms.fields.field_ink import FieldInk
+from digitkit.forms.fields.ink_pieces import find_residue, is_astride, is_beside, is_in_other_field
+from digitkit.forms.fields.obstructions import has_line
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 

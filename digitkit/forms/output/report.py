@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from digitkit.forms.output.review import field_items
 from digitkit.forms.results import FormReading
-from digitkit.forms.review import field_items
 from digitkit.sinks.report.builder import Line, ReportBuilder
 from digitkit.sinks.review import Picture
 from digitkit.sources.frames import Failure, Frame

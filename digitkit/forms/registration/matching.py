@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F32, F64, U8, Box
-from digitkit.forms.geometry import Placement, are_inside, fit_bend
-from digitkit.forms.markers import Markers
+from digitkit.forms.registration.geometry import Placement, are_inside, fit_bend
+from digitkit.forms.registration.markers import Markers
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, reduce_to, resize_to
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.field_ink import MIN_DARKNESS, FieldInk
-from digitkit.forms.ink_pieces import find_residue, is_in_other_field
+from digitkit.forms.fields.field_ink import MIN_DARKNESS, FieldInk
+from digitkit.forms.fields.ink_pieces import find_residue, is_in_other_field
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from digitkit.arrays import U8, Box
 from digitkit.errors import ConfigError, one_line
-from digitkit.forms.checksums import Checksum
-from digitkit.forms.rules import Rule
+from digitkit.forms.templates.checksums import Checksum
+from digitkit.forms.templates.rules import Rule
 from digitkit.reading.numbers.fields import Field
 
 TRIED = 200

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from digitkit.errors import OutputPathError
+from digitkit.forms.output.tables import columns_of, record_of
 from digitkit.forms.results import FormReading
-from digitkit.forms.tables import columns_of, record_of
 from digitkit.sinks.parquet import import_pyarrow, open_writer
 from digitkit.sources.frames import Failure, Frame
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import I32, U8, Box
-from digitkit.forms.field_ink import FieldInk
+from digitkit.forms.fields.field_ink import FieldInk
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 from digitkit.reading.detection.detections import quantile

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from digitkit.arrays import F32, U8
-from digitkit.forms.field_ink import Place
+from digitkit.forms.fields.field_ink import Place
 from digitkit.models.classifier import Prediction
 from digitkit.reading.numbers.fitting import Option
 

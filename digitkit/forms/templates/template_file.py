@@ -23,9 +23,9 @@ from digitkit.errors import (
     os_reason,
     unknown_key,
 )
-from digitkit.forms.checksums import CHECKSUMS, Checksum
-from digitkit.forms.rules import check_cycles, make_rule
-from digitkit.forms.template import FormField, Template
+from digitkit.forms.templates.checksums import CHECKSUMS, Checksum
+from digitkit.forms.templates.rules import check_cycles, make_rule
+from digitkit.forms.templates.template import FormField, Template
 from digitkit.images.convert import to_grey
 from digitkit.images.decode import decode_file
 from digitkit.sources.suffixes import IMAGE_SUFFIXES

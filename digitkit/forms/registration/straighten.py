@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from digitkit.arrays import F32, F64, U8
-from digitkit.forms.page_detection import find_page, row_profile
+from digitkit.forms.registration.page_detection import find_page, row_profile
 from digitkit.images.cv import cv2
 from digitkit.images.grey import reduce_to
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.template_file import MAX_CELLS
+from digitkit.forms.templates.template_file import MAX_CELLS
 from digitkit.images.masks import find_runs
 
 MIN_WIDTH = 0.008

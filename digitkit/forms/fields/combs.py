@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
-from digitkit.forms.field_ink import FieldInk, Place
-from digitkit.forms.field_line import MAX_SPOILED, FieldLine, read_field, sees_other
-from digitkit.forms.hypotheses import (
+from digitkit.forms.fields.field_ink import FieldInk, Place
+from digitkit.forms.fields.field_line import MAX_SPOILED, FieldLine, read_field, sees_other
+from digitkit.forms.fields.hypotheses import (
     DigitSlot,
     Hypotheses,
     Segmentation,
@@ -19,7 +19,7 @@ from digitkit.forms.hypotheses import (
     to_options,
     word_doubt,
 )
-from digitkit.forms.ink_pieces import (
+from digitkit.forms.fields.ink_pieces import (
     OVER_EDGE,
     find_residue,
     is_astride,
@@ -27,7 +27,7 @@ from digitkit.forms.ink_pieces import (
     is_in_other_field,
     own_ink,
 )
-from digitkit.forms.template import FormField
+from digitkit.forms.templates.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 from digitkit.images.normal_form import normal_form

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.propose import DARK, find_print
-from digitkit.forms.template import FormField
-from digitkit.forms.write_lines import find_letters
+from digitkit.forms.blank.propose import DARK, find_print
+from digitkit.forms.blank.write_lines import find_letters
+from digitkit.forms.templates.template import FormField
 from digitkit.images.masks import connected_components
 
 MIN_FORM_SIDE = 800

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.field_ink import READ_SIDE
-from digitkit.forms.geometry import Placement
+from digitkit.forms.fields.field_ink import READ_SIDE
+from digitkit.forms.registration.geometry import Placement
 from digitkit.forms.results import FormReading
-from digitkit.forms.template import FormField, Template
+from digitkit.forms.templates.template import FormField, Template
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.confidence import format_confidence

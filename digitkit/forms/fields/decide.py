@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 
-from digitkit.forms.hypotheses import Hypotheses, Segmentation
+from digitkit.forms.fields.hypotheses import Hypotheses, Segmentation
 from digitkit.forms.results import Status
-from digitkit.forms.rules import Rule
-from digitkit.forms.template import FormField, Template, random_pass_rate
+from digitkit.forms.templates.rules import Rule
+from digitkit.forms.templates.template import FormField, Template, random_pass_rate
 from digitkit.reading.numbers.fitting import Option, k_best_choices
 
 MAX_TRIED = 3000

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, U8, Box
 from digitkit.boxes import intersects
-from digitkit.forms.cells import TICK, Cell, are_dark_above, divide, longest_free
+from digitkit.forms.blank.cells import TICK, Cell, are_dark_above, divide, longest_free
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components, open_mask
 

@@ -1,0 +1,1 @@
+"""What is written in the fields: the ink without print, its digits, and what they say together."""
