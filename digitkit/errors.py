@@ -246,7 +246,8 @@ def at_least(field: str, value: float, minimum: float, *, whole: bool = False) -
 
 
 def _check_number(field: str, value: object, *, whole: bool = False) -> None:
-    if not isinstance(value, Integral if whole else Real):  # as int and float are, and NumPy's
+    is_number = isinstance(value, Integral if whole else Real)  # as int and float are, and NumPy's
+    if not is_number or isinstance(value, bool):
         kind = "an integer" if whole else "a number"
         raise ConfigError(f"must be {kind}, got {value!r}", field=field)
 

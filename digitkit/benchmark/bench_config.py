@@ -99,6 +99,9 @@ class BenchConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured."""
+        for name in ("threads", "batches", "workers"):
+            if not isinstance(getattr(self, name), tuple):
+                raise ConfigError("must be a tuple of integers", field=name)
         for name in ("models", "runtimes", "threads", "batches"):
             if not getattr(self, name):
                 raise ConfigError("must not be empty", field=name)
@@ -107,14 +110,14 @@ class BenchConfig:
                 raise ConfigError("must be a tuple of names, not text", field=name)
         for name, most in MAXIMA.items():
             for value in getattr(self, name):
-                if not 1 <= value <= most:
-                    raise ConfigError(f"must be from 1 to {most:,}, got {value}", field=name)
+                check_range(name, value, 1, most, whole=True)
         for name in ("runtimes", "threads", "batches", "workers"):
             if len({*getattr(self, name)}) < len(getattr(self, name)):
                 raise ConfigError("contains duplicates", field=name)
         at_least("runs", self.runs, 1, whole=True)
         check_range("processes", self.processes, 1, MAX_PROCESSES, whole=True)
-        for name in ("seconds", "warmup_runs", "warmup_seconds", "paced", "max_spread"):
+        at_least("warmup_runs", self.warmup_runs, 0, whole=True)
+        for name in ("seconds", "warmup_seconds", "paced", "max_spread"):
             at_least(name, getattr(self, name), 0)
             if math.isinf(getattr(self, name)):
                 raise ConfigError("must be finite", field=name)

@@ -12,7 +12,7 @@ from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.units import format_threads
 from digitkit.benchmark.variants import MeasuredVariant
 from digitkit.choices import Precision
-from digitkit.errors import ConfigError, GateError, ReportError, check_positive
+from digitkit.errors import ConfigError, GateError, ReportError, check_positive, check_range
 from digitkit.models.profiles import Profile, check_shipped
 
 MAX_ACCURACY_DROP = 0.001
@@ -47,9 +47,8 @@ class RecommendConfig:
         """Refuse limits that are out of range."""
         if self.max_latency is not None:
             check_positive("max_latency", self.max_latency)
-        drop = self.max_accuracy_drop
-        if drop is not None and not 0 <= drop <= 1:
-            raise ConfigError(f"must be from 0 to 1, got {drop:g}", field="max_accuracy_drop")
+        if self.max_accuracy_drop is not None:
+            check_range("max_accuracy_drop", self.max_accuracy_drop, 0, 1)
 
     def check_benchmark(self, config: BenchConfig, cores: int) -> None:
         """Refuse a benchmark that could not answer, before it takes minutes.

@@ -258,23 +258,25 @@ class Classifier:
         """Classify one image, or many in one batch.
 
         Args:
-            images: uint8 ``[28, 28]`` in normal form; or a sequence of such, or ``[N, 28, 28]``.
+            images: uint8 ``[28, 28]`` in normal form; or a sequence of such, or ``[N, 28, 28]``,
+                or ``[N, 1, 28, 28]``.
 
         Returns:
-            A `Prediction` for one image; a list in the same order for many.
+            A `Prediction` for one image; a list in the same order for many, empty for none.
 
         Raises:
-            ImageError: wrong shape or dtype.
-            InputTypeError: not an array.
+            ImageError: wrong shape or dtype, or images of several shapes.
+            InputTypeError: not an array or a sequence of arrays.
             ModelError: the model fails, or returns no probabilities.
         """
         if isinstance(images, np.ndarray) and images.ndim == 2:
             scores = self._scores(images[None])
             return self._to_prediction(scores.probabilities[0], scores.is_digit[0])
+        if not isinstance(images, np.ndarray):
+            images = _stack(images)
         if len(images) == 0:
             return []
-        several = len(images) > 1
-        scores = self._scores(np.stack(list(images)) if several else np.asarray(images[0])[None])
+        scores = self._scores(images)
         return list(map(self._to_prediction, scores.probabilities, scores.is_digit))
 
     def _to_prediction(self, row: F32, is_digit: np.float32) -> Prediction:
@@ -283,3 +285,22 @@ class Classifier:
         if not 0 <= probability <= _MAX_PROBABILITY or not 0 <= is_one <= _MAX_PROBABILITY:
             raise self._bad_output()
         return Prediction(digit, float(row[digit] * is_digit), is_one, row)
+
+
+def _stack(images: Sequence[U8]) -> U8:
+    """Images of one shape as one array.
+
+    Raises:
+        ImageError: they have several shapes.
+        InputTypeError: one of them is no array, or they are no sequence.
+    """
+    if not isinstance(images, Sequence):
+        kind = type(images).__name__
+        raise InputTypeError(f"images must be an array or a sequence of arrays, got {kind}")
+    for image in images:
+        if not isinstance(image, np.ndarray):
+            raise InputTypeError(f"images must be arrays, got {type(image).__name__}")
+        if image.shape != images[0].shape:
+            shapes = f"{list(images[0].shape)} and {list(image.shape)}"
+            raise ImageError(f"images must have one shape, got {shapes}")
+    return np.stack(images) if images else np.empty((0, 28, 28), np.uint8)

@@ -20,7 +20,7 @@ from digitkit.sinks.records import (
     failure_record,
     reading_records,
 )
-from digitkit.sources.frames import Failure, Frame
+from digitkit.sources.frames import Failure, Frame, failure_json
 
 LineFormat = Literal["text", "jsonl", "csv"]
 """Formats of lines, of those in `digitkit.choices.OutputFormat`."""
@@ -168,9 +168,7 @@ class LineSink:
     def fail(self, failure: Failure) -> None:
         """Write a failure as a record; as text it is an error message, which goes elsewhere."""
         if self.how == "jsonl":
-            page = {} if failure.page is None else {"page": failure.page}
-            line = {"source": failure.source, **page, "error": failure.error}
-            self.add(to_json(line) + "\n")
+            self.add(to_json(failure_json(failure)) + "\n")
         elif self.how == "csv":
             self.add(_csv_record(failure_record(failure)))
 

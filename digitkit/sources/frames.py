@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, overload
+from typing import Any, Literal, overload
+
+import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.errors import (
@@ -12,6 +15,7 @@ from digitkit.errors import (
     FormError,
     ImageError,
     InputNotFoundError,
+    InputTypeError,
     MissingDependencyError,
     SourceError,
     one_line,
@@ -36,6 +40,8 @@ class _Pixels:
         return stored.colours if isinstance(stored, LargeJpeg) else stored
 
     def __set__(self, frame: Frame, image: U8 | LargeJpeg) -> None:
+        if not isinstance(image, LargeJpeg):
+            _check_pixels(image, frame.source)
         vars(frame)["image"] = image
 
     @staticmethod
@@ -45,6 +51,18 @@ class _Pixels:
         return image
 
 
+def _check_pixels(image: U8, source: str) -> None:
+    if not isinstance(image, np.ndarray):
+        raise InputTypeError(f"must be an array, got {type(image).__name__}", subject=source)
+    is_image = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+    if image.dtype != np.uint8 or not is_image or 0 in image.shape:
+        raise ImageError(
+            f"must be uint8 [H, W] or [H, W, 3], got {image.dtype} {list(image.shape)}",
+            subject=source,
+            hint="digitkit.images.convert.from_array makes such of other arrays",
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One image on its way through the pipeline.
@@ -52,7 +70,7 @@ class Frame:
     Attributes:
         source: the path or the camera that it comes from, safe to display.
         image: uint8 ``[H, W]`` grey or ``[H, W, 3]`` BGR, upright. A `LargeJpeg` may be passed; its
-            colours are decoded when this is first read.
+            colours are decoded when this is first read. Neither side may be 0.
         decode_ms: decoding time, milliseconds.
         number: of a live source's or a video's frame, from 0; None for an image file.
         time: when a live frame was taken; None for a file.
@@ -124,6 +142,17 @@ class Failure:
     def name(self) -> str:
         """The source, of a page with its number: ``scan.tiff#2``."""
         return page_name(self.source, self.page)
+
+
+def failure_json(failure: Failure) -> dict[str, Any]:
+    """A failure as JSON lines have it: source, page and error."""
+    page = {} if failure.page is None else {"page": failure.page}
+    return {"source": failure.source, **page, "error": failure.error}
+
+
+def count_failures(kinds: Mapping[FailureKind, int]) -> str:
+    """How many failures there are of each kind: ``bad image: 60, missing: 1``."""
+    return ", ".join(f"{kind}: {count:,}" for kind, count in sorted(kinds.items()))
 
 
 def to_failure(source: str, error: DigitkitError, *, page: int | None = None) -> Failure:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from digitkit.arrays import U8
-from digitkit.errors import ConfigError, SourceError, at_least, one_line
+from digitkit.errors import ConfigError, SourceError, at_least, check_positive, one_line
 from digitkit.images.convert import from_array
 from digitkit.sources.camera_names import PI_CAMERA, camera_name
 from digitkit.sources.capture import OPEN_SECONDS, READ_SECONDS, Capture, Opener, make_opener
@@ -96,12 +96,14 @@ class Live:
         """
         camera = str(camera)
         at_least("retry", retry, 0)
-        for field, value in (("fps", fps), ("max_frames", max_frames), ("duration", duration)):
-            if value is not None and not value > 0:
-                raise ConfigError(f"must be greater than 0, got {value:g}", field=field)
-        if size is not None and not min(size) > 0:
+        if max_frames is not None:
+            at_least("max_frames", max_frames, 1, whole=True)
+        for field, value in (("fps", fps), ("duration", duration)):
+            if value is not None and value != math.inf:
+                check_positive(field, value)
+        if size is not None and not (len(size) == 2 and min(size) > 0):
             raise ConfigError(
-                f"must be a width and a height greater than 0, got {size[0]}×{size[1]}",
+                f"must be a width and a height greater than 0, got {'×'.join(map(str, size))}",
                 field="size",
             )
         self.name = camera_name(camera)

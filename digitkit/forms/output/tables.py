@@ -14,7 +14,7 @@ from digitkit.forms.templates.template_file import COLUMNS_AFTER, COLUMNS_BEFORE
 from digitkit.reading.confidence import round_confidence
 from digitkit.sinks.lines import LineFormat, Stream, csv_line, guard, keep_text, put_text
 from digitkit.sinks.workbook import Sheet, fit_picture, open_workbook
-from digitkit.sources.frames import Failure, Frame
+from digitkit.sources.frames import Failure, Frame, failure_json
 
 WIDTHS = {"source": 36, "page": 6, "reasons": 60, "error": 30}
 """Of the columns of the sheet of forms, characters; others are at least as wide as their names."""
@@ -57,14 +57,10 @@ def format_form(reading: FormReading, *, quiet: bool = False) -> str:
 
     ``?`` is after a doubtful field and ``!`` after one that breaks a rule; an empty one is ``-``.
     """
+    texts = [f"{one.text or '-'}{SIGNS[one.status]}" for one in reading.fields]
     if quiet:
-        return " ".join(f"{one.text}{SIGNS[one.status]}" or "-" for one in reading.fields)
-    parts = ", ".join(
-        f"{one.name} {one.text}{SIGNS[one.status]}"
-        if one.text
-        else f"{one.name} -{SIGNS[one.status]}"
-        for one in reading.fields
-    )
+        return " ".join(texts)
+    parts = ", ".join(f"{one.name} {text}" for one, text in zip(reading.fields, texts, strict=True))
     reasons = f" [{'; '.join(reading.reasons)}]" if reading.reasons else ""
     return f"{escape_controls(reading.name)}: {reading.template}: {parts}{reasons}"
 
@@ -108,10 +104,7 @@ class FormLines:
     def fail(self, failure: Failure) -> None:
         """Write the error, in formats for programs."""
         if self._how == "jsonl":
-            values: dict[str, Any] = {"source": failure.source}
-            if failure.page is not None:
-                values["page"] = failure.page
-            put_text(self._stream, to_json(values | {"error": failure.error}) + "\n")
+            put_text(self._stream, to_json(failure_json(failure)) + "\n")
         elif self._how == "csv":
             self._put_record(failure)
 

@@ -65,13 +65,20 @@ class Field:
 
         Raises:
             ConfigError: no constraint is given; `expect` is less than 1; `pattern` is not a regular
-                expression, or neither a digit nor a sign matches one of its elements.
+                expression, or neither a digit nor a sign matches one of its elements; `checksum`
+                is not a function.
         """
         if self.expect is None and self.pattern is None and self.checksum is None:
             raise ConfigError("a field requires expect, pattern or checksum")
         if self.expect is not None:
             at_least("expect", self.expect, 1, whole=True)
+        if self.checksum is not None and not callable(self.checksum):
+            raise ConfigError(
+                f"must be a function of a number's text, got {self.checksum!r}", field="checksum"
+            )
         if self.pattern is not None:
+            if not isinstance(self.pattern, str):
+                raise ConfigError(f"must be text, got {self.pattern!r}", field="pattern")
             compiled, has_signs = _compile_pattern(self.pattern)
             object.__setattr__(self, "_regex", compiled)
             object.__setattr__(self, "_has_signs", has_signs)

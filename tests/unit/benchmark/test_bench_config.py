@@ -18,10 +18,10 @@ FLOATS = (-0.1, float("nan"), float("inf"))
     [
         ("models", ((), "digits")),
         ("runtimes", ((), ("opencv", "opencv"), ("torch",), "opencv")),
-        ("threads", ((), (1, 0), (10**9,), (1, 2, 1))),
+        ("threads", ((), (1, 0), (10**9,), (1, 2, 1), (1.5,), 4)),
         ("batches", ((), (-1,), (10**20,))),
-        ("workers", ((0,), (2, 2))),
-        *(("processes", (0, 1.5)), ("runs", (0, 1.5)), ("warmup_runs", (-1,))),
+        ("workers", ((0,), (2, 2), 4)),
+        *(("processes", (0, 1.5)), ("runs", (0, 1.5)), ("warmup_runs", (-1, 1.5))),
         *((name, FLOATS) for name in ("seconds", "warmup_seconds", "paced", "max_spread")),
     ],
 )

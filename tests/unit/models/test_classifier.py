@@ -160,6 +160,17 @@ def test_other_arrays_are_refused(shipped, shape, kind):
     error_of(ValueError, Classifier(shipped).probabilities, np.zeros(shape, kind))
 
 
+def test_what_cannot_be_classified(shipped, one_of_each):
+    classify = Classifier(shipped).classify
+    for images in (None, 3, (image for image in one_of_each), [None], [one_of_each[0], [0]]):
+        assert "got " in str(error_of(InputTypeError, classify, images))
+    narrow = one_of_each[0][:, 1:]
+    assert "[28, 28] and [28, 27]" in str(error_of(ImageError, classify, [one_of_each[0], narrow]))
+    error_of(ImageError, classify, [narrow])
+    assert classify([]) == classify(np.empty((0, 28, 28), np.uint8)) == []
+    assert [p.digit for p in classify(np.stack(one_of_each)[:, None])] == list(range(10))
+
+
 def test_one_thread_and_no_spinning_by_default(shipped):
     session = Classifier(shipped).session
     options = session.get_session_options()

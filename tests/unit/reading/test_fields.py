@@ -197,7 +197,11 @@ def test_the_search_finds_what_trying_all_finds(seed):
 
 
 @pytest.mark.parametrize(
-    ("values", "field"), [({"expect": 0}, "expect"), ({"expect": -3}, "expect"), ({}, None)]
+    ("values", "field"),
+    [
+        *(({"expect": 0}, "expect"), ({"expect": -3}, "expect"), ({"expect": True}, "expect")),
+        *(({"pattern": 5}, "pattern"), ({"checksum": "luhn"}, "checksum"), ({}, None)),
+    ],
 )
 def test_values_that_make_no_field(values, field):
     assert error_of(ConfigError, Field, **values).field == field
@@ -308,7 +312,9 @@ def test_a_changed_number_says_why_it_is_not_complete():
     likely = [detection({2: 0.999}), detection({8: 0.6, 3: 0.4}, x=40)]
     (number,) = apply_field(read(*likely), Field(expect=2)).numbers
     assert (number.text, number.complete) == ("28", False)
-    assert number.reasons[1:] == (f"the number as a whole is doubtful ({number.confidence:.0%})",)
+    assert number.reasons[1:] == (
+        f"the number as a whole is doubtful ({math.floor(100 * number.confidence)}%)",
+    )
 
 
 def test_over_the_widest_gaps_a_joined_number_is_doubtful():
