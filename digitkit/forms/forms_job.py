@@ -17,7 +17,7 @@ from digitkit.forms.output.report import FormReportSink
 from digitkit.forms.output.tables import FormLines, columns_of, open_form_table
 from digitkit.forms.results import FormReading
 from digitkit.forms.templates.checksums import load_checksums
-from digitkit.forms.templates.template import refuse_to_replace
+from digitkit.forms.templates.template import overview_path, refuse_to_replace
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory, report_progress
@@ -116,10 +116,11 @@ def run_forms(
     cv2.setNumThreads(config.threads or 1)
     make_form = partial(_build_form, forms, reader_factory(config, notice))
     form = make_form()  # here too, so that a wrong template is reported before anything else
-    inputs = find_inputs(config, notice)
+    references = [template.reference_path for template in form.templates]
+    blanks = [*references, *map(overview_path, forms.templates)]
+    inputs = find_inputs(config, notice, passed_over=blanks)
     outputs = Outputs[FormReading]()
     with ExitStack() as stack:
-        references = (template.reference_path for template in form.templates)
         read = [*forms.templates, *forms.corrections, *references]
         if config.output is not None:
             refuse_to_replace(config.output, read, "output")

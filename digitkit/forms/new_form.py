@@ -18,7 +18,7 @@ from digitkit.forms.output.drawing import draw_fields, draw_reading
 from digitkit.forms.registration.matching import Registrar
 from digitkit.forms.registration.straighten import straighten
 from digitkit.forms.templates.checksums import load_checksums
-from digitkit.forms.templates.template import refuse_to_replace
+from digitkit.forms.templates.template import overview_path, refuse_to_replace
 from digitkit.forms.templates.template_file import MAX_FIELDS, load_templates, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.encode import encode_png
@@ -79,7 +79,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
     if out.suffix.lower() != ".toml" or out.is_dir():
         raise ConfigError(f"must be a .toml file, got {out}", field="out")
     reference = out.with_suffix(".png")
-    overview = out.with_name(f"{out.stem}-fields.png")
+    overview = overview_path(out)
     for path in (out, reference, overview):
         if path.exists() and path.resolve() == blank.resolve():
             problem = f"writes {path.name}, too, which would replace the blank form {blank}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -38,7 +38,9 @@ class InputFiles:
     watch: FolderWatch | None = None
 
 
-def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFiles:
+def find_inputs(
+    config: InferConfig, notice: Callable[[str], None], *, passed_over: Iterable[Path] = ()
+) -> InputFiles:
     """Find the files that a configuration names.
 
     All but those of a list on standard input are looked through before any of them is read, so that
@@ -48,6 +50,7 @@ def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFile
     Args:
         config: sources and outputs.
         notice: called with a line for each folder of which files were skipped.
+        passed_over: files that are not read where they are found in a folder.
 
     Raises:
         ConfigError: an output would replace a source, or a video or an image on standard input is
@@ -60,17 +63,22 @@ def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFile
         watch = FolderWatch(config.watch)
         return InputFiles(guarded(config, _without_written(config, watch)), watch=watch)
 
-    files = expand_sources(config.sources, nul=config.null, notice=notice)
+    others = {_real(path) for path in passed_over} - {_real(Path(one)) for one in config.sources}
+    files = _without(others, expand_sources(config.sources, nul=config.null, notice=notice))
     if "-" in config.sources:
         listed = guarded(config, files)
         if config.resume:  # an image is refused before anything is written
             listed = chain(list(islice(listed, 1)), listed)
         return InputFiles(listed)
-    found = expand_sources(config.sources, nul=config.null)
+    found = _without(others, expand_sources(config.sources, nul=config.null))
     if config.resume:  # the run wrote them before it was stopped
         found = _without_written(config, found)
     total = sum(1 for _ in guarded(config, found))
     return InputFiles(_without_written(config, files), total)
+
+
+def _without(others: Container[Path], files: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
+    return (item for item in files if not (isinstance(item, Path) and _real(item) in others))
 
 
 def _without_written(

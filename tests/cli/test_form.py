@@ -5,6 +5,7 @@ import json
 import signal
 import tomllib
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +54,16 @@ def test_a_row_per_form(scans, template, tmp_path):
     assert "no form" in third["error"]
 
 
+def test_the_template_s_own_pictures_in_a_folder_are_no_forms(one_of_each, tmp_path):
+    template = write_form(tmp_path)
+    (tmp_path / "form-fields.png").write_bytes((tmp_path / "form.png").read_bytes())
+    save(tmp_path / "page.png", fill_form(one_of_each))
+    read = ("infer", tmp_path, "--form", template, "--format", "jsonl")
+    assert [Path(line["source"]).name for line in json_lines(run(*read))] == ["page.png"]
+    named = json_lines(run(*read, tmp_path / "form.png"))
+    assert [Path(line["source"]).name for line in named] == ["form.png", "page.png", "form.png"]
+
+
 def test_a_picture_on_which_opencv_fails_does_not_end_a_run(scans, template, monkeypatch):
     register = Registrar.register
 
@@ -83,6 +94,8 @@ def test_json_lines_have_boxes_and_standard_output_is_text(scans, template):
     assert run("infer", scans / "1.png", "-q", "--form", template).stdout.split() == list(
         WRITTEN.values()
     )
+    empty = run("infer", template.with_suffix(".png"), "-q", "--form", template).stdout.split()
+    assert {text.rstrip("?!") for text in empty} == {"-"}
 
 
 def test_pages_and_workers(template, one_of_each, tmp_path):

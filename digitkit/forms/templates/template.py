@@ -142,6 +142,11 @@ class Template:
     reference_path: Path = field(default=Path(), repr=False, compare=False)
 
 
+def overview_path(template: Path) -> Path:
+    """Where the picture of a template's numbered fields is, next to its TOML file."""
+    return template.with_name(f"{template.stem}-fields.png")
+
+
 def refuse_to_replace(path: Path, inputs: Iterable[Path], option: str = "out") -> None:
     """Refuse to write over a file that is read.
 
