@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def round_confidence(confidence: float) -> float:
     """A confidence for tables and JSON: four decimals, never rounded up to 1."""
@@ -9,7 +11,12 @@ def round_confidence(confidence: float) -> float:
 
 
 def format_confidence(confidence: float, decimals: int = 1) -> str:
-    """A confidence for people, 0–1; never rounded up to 100%: ``>99.9%``."""
-    text = f"{confidence:.{decimals}%}"
-    most = 1 - 10 ** -(decimals + 2)
-    return text if float(text[:-1]) < 100 else f">{most:.{decimals}%}"
+    """A confidence for people, 0–1, rounded down; where that is not to the nearest: ``>99.9%``.
+
+    >>> format_confidence(0.9876), format_confidence(0.9876, 0), format_confidence(0.9999)
+    ('98.7%', '98%', '>99.9%')
+    """
+    most = 10 ** (decimals + 2) - 1
+    steps = min(math.floor(confidence * (most + 1) + 1e-6), most)  # 0.57 * 100 is 56.99…
+    is_more = confidence * (most + 1) >= most + 0.5
+    return f"{'>' * is_more}{steps / (most + 1):.{decimals}%}"

@@ -209,7 +209,7 @@ class Reader:
 
     def _read(self, frame: Frame) -> Reading:
         strategy, image = self._choose_strategy(frame), frame.grey
-        if self.orientation not in ("exif", "auto"):
+        if not self.obeys_exif:
             return self._read_rotated(frame, image, strategy, int(self.orientation))[0]
         upright, evidence = self._read_rotated(frame, image, strategy, 0)
         if self.orientation == "exif" or not strategy.reads_pages or surely_upright(upright):

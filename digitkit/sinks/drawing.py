@@ -10,6 +10,7 @@ import numpy as np
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
+from digitkit.reading.confidence import format_confidence
 from digitkit.reading.results import Digit, Number, Reading
 from digitkit.sinks.labels import Colour, Label, Point, Room, above, around, text_sizes
 from digitkit.sinks.records import digit_label
@@ -175,7 +176,7 @@ class _Drawing:
     def _digit_label(self, digit: Digit, room: Room) -> Label | None:
         """What a digit may be, and its confidence; None where there is no room for that alone."""
         box = self._box(digit)
-        percent = f"{int(100 * min(digit.confidence, 0.99))}%"  # never rounded up
+        percent = format_confidence(digit.confidence, 0)
         sizes = text_sizes(
             min(max(0.26 * box[3], 8.5 * self._unit), 18 * self._unit),
             self._smallest(box[3]),

@@ -10,7 +10,6 @@ constraints by chance although a digit was missed or is none.
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,6 +19,7 @@ from digitkit.forms.fields.hypotheses import Hypotheses, Segmentation
 from digitkit.forms.results import Status
 from digitkit.forms.templates.rules import Rule
 from digitkit.forms.templates.template import FormField, Template, random_pass_rate
+from digitkit.reading.confidence import format_confidence
 from digitkit.reading.numbers.fitting import Option, k_best_choices
 
 MAX_TRIED = 3000
@@ -296,7 +296,7 @@ def _judge(one: _Field, best: Candidate, confidence: float, doubts: tuple[str, .
     if doubts:
         confidence = min(confidence, DOUBTED)  # something is missing, however sure the rest is
     if status == "doubtful" and not doubts:
-        reasons = (*reasons, f"a digit is doubtful ({math.floor(100 * confidence)}%)")
+        reasons = (*reasons, f"a digit is doubtful ({format_confidence(confidence, 0)})")
     return Decision(best.text, status, confidence, reasons, best.choice, best.segmentation)
 
 

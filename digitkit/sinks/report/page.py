@@ -13,6 +13,7 @@ from digitkit.errors import escape_controls
 from digitkit.images.encode import data_uri
 from digitkit.reading.confidence import format_confidence
 from digitkit.sinks.report.builder import BINS, MAX_LINES, Line, ReportBuilder, ShownPicture
+from digitkit.sources.frames import count_failures
 
 _FOLDER = Path(__file__).parent
 
@@ -132,8 +133,8 @@ def _totals(builder: ReportBuilder) -> Iterator[str]:
         yield f"<div><dt>{name}</dt><dd>{count:,}</dd></div>"
     yield "</dl>"
     if failed:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(builder.failed.items()))
-        yield f"<details><summary>{failed:,} failed: {kinds}</summary><ul>"
+        kinds = count_failures(builder.failed)
+        yield f"<details><summary>{failed:,} failed ({kinds})</summary><ul>"
         for failure in builder.failures:
             yield f"<li>{_text(failure.name)}: {_text(failure.error)}</li>"
         if more := failed - len(builder.failures):

@@ -75,7 +75,7 @@ def test_doubt_shows_without_colour(labels):
 def test_no_percentage_is_rounded_up(labels):
     cut = replace(make_digit({8: 0.99996}, cut=True), box=(20, 120, 30, 60))
     draw(PAPER, make_reading(cut, replace(make_digit({1: 0.98999}), row=1)))
-    assert [label.text for label in labels] == ["1", "8 cut 99%", "98%"]
+    assert [label.text for label in labels] == ["1", "8 cut >99%", "98%"]
 
 
 @pytest.mark.parametrize("gap", [12, 30, 60])

@@ -110,7 +110,7 @@ def test_totals_and_the_model(write):
     text = " ".join(page.text.split())
     for part in (
         "pictures 3", "complete 1", "doubtful 1", "without a number 1", "failed 1",
-        "1 failed: 1 missing", "x.png: does not exist", "digits-int8.onnx", "ab" * 32, "1.2.3",
+        "1 failed (missing: 1)", "x.png: does not exist", "digits-int8.onnx", "ab" * 32, "1.2.3",
     ):  # fmt: skip
         assert part in text, part
 

@@ -164,9 +164,14 @@ def test_what_a_spreadsheet_would_change_is_kept_as_text(text, cell):
         (0.5, 1, "50.0%"),
         (0.996, 0, ">99%"),
         (0.994, 0, "99%"),
+        (0.987, 0, "98%"),
+        (0.98796, 1, "98.7%"),
+        (0.57, 0, "57%"),
+        (0, 0, "0%"),
+        (1, 1, ">99.9%"),
     ],
 )
-def test_confidence_is_never_rounded_up_to_100_percent(confidence, decimals, text):
+def test_confidence_is_never_rounded_up(confidence, decimals, text):
     assert format_confidence(confidence, decimals) == text
 
 
