@@ -110,11 +110,12 @@ class TrainingProgress:
             best = checkpoint.best_epoch == record.epoch and not self._keeps_last
             kept = " best" if best else ""
             validation = f"  val loss {record.val_loss:.4f} acc {record.val_accuracy:.2%}{kept}"
-        left = (self._epochs - record.epoch) * record.elapsed / record.epoch
+        took = f"{record.seconds:.1f} s"
+        if not self._live:  # the bar of a terminal says it, whose lines are short
+            left = (self._epochs - record.epoch) * record.elapsed / record.epoch
+            took = f"{self._count / record.seconds:,.0f} img/s  took {took}, {left:.0f} s left"
         self._console.print(
             f"epoch {record.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
-            f"loss {record.train_loss:.4f} acc {record.train_accuracy:.2%}{validation}  "
-            f"{self._count / record.seconds:,.0f} img/s  took {record.seconds:.1f} s, "
-            f"{left:.0f} s left",
+            f"loss {record.train_loss:.4f} acc {record.train_accuracy:.2%}{validation}  {took}",
             soft_wrap=not self._live,
         )
