@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from digitkit.cli.show import err, print_line
+from digitkit.errors import printable_path
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -95,7 +96,19 @@ def reading_bar(*, wanted: bool) -> Iterator[ReadingBar]:
 
 
 def print_summary(summary: Summary, job: InferConfig) -> None:
-    """What became of the images, in a line or, where there are many, three."""
+    """What became of the images, in a line or, where there are many, three; what was written."""
+    _print_counts(summary, job)
+    if job.camera is not None or summary.interrupted:
+        return
+    paths = (job.output, job.report, job.annotate, job.explain)
+    written = [path for path in paths if path is not None and path.exists()]
+    if names := [*filter(None, [job.output_address]), *map(printable_path, written)]:
+        print_notice(f"written: {', '.join(names)}")
+
+
+def _print_counts(summary: Summary, job: InferConfig) -> None:
+    from digitkit.sources.frames import count_failures
+
     total = summary.images + summary.failures
     if total == 0 and job.sources == ("-",) and not (summary.done_before or summary.interrupted):
         print_notice("standard input is empty: nothing was read")
@@ -122,8 +135,8 @@ def print_summary(summary: Summary, job: InferConfig) -> None:
     if job.output is not None and job.camera is None:
         none = summary.images - summary.complete - summary.doubtful
         line = f"{summary.complete:,} complete, {summary.doubtful:,} doubtful, {none:,} without"
-        kinds = [f"{count:,} {kind}" for kind, count in sorted(summary.failed.items())]
-        print_notice(f"{line} a number" + (f"; failed: {', '.join(kinds)}" if kinds else ""))
+        failed = f"; failed: {count_failures(summary.failed)}" if summary.failed else ""
+        print_notice(f"{line} a number{failed}")
     if summary.interrupted and job.watch is None:
         where = job.output_address or job.output
         if _is_continuable(job):

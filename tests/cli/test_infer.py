@@ -67,8 +67,9 @@ def test_many_files_some_broken(tmp_path, digit_file, workers):
     assert [Path(line["source"]).stem for line in lines] == [f"{i:02}" for i in range(100)]
     assert [line.get("text") for line in lines] == ["0", "1", "2", None, *"456789"] * 10
     assert sum("error" in line for line in lines) == 10
-    *errors, summary = result.stderr.splitlines()
+    *errors, summary, written = result.stderr.splitlines()
     assert len(errors) == 10
+    assert written == f"written: {tmp_path / 'seen'}"
     assert summary.startswith("90 images in")
     assert "10 failed" in summary
     assert len(list((tmp_path / "seen").iterdir())) == 90
