@@ -28,7 +28,7 @@ from digitkit.reading.networks.combining import MIN_PROBABILITY
 from digitkit.reading.networks.detector import Detector
 from digitkit.reading.networks.line_reader import SIGN, SPOILED, LineReader
 from digitkit.reading.rows.lines import read_lines
-from digitkit.reading.strategies import PageStrategy, classify_with, find_members
+from digitkit.reading.strategies import PageStrategy, classify_with, find_row_digits
 from digitkit.training.scenes.scene import compose_scene
 
 SEED = 103
@@ -59,10 +59,10 @@ def read_digits(
     found = classify_with(
         classifier, [each for each in strategy.detect(grey) if not each.whole_image]
     )
-    members, _ = find_members(found, classifier.min_confidence, max(grey.shape))
-    lines = read_lines(grey, members, reader)
-    for member in members:
-        digit = member.digit
+    row_digits, _ = find_row_digits(found, classifier.min_confidence, max(grey.shape))
+    lines = read_lines(grey, row_digits, reader)
+    for row_digit in row_digits:
+        digit = row_digit.digit
         line = lines.get(digit.row)
         probabilities = line.probabilities_at(digit.box) if line else None
         if probabilities is not None and not digit.cut:

@@ -202,29 +202,29 @@ class PageStrategy:
         image, min_confidence = page.image, page.min_confidence
         classified = resolve_whole_image(classified, image, load_grey, min_confidence)
         classified = confirm_lone_digit(classified, image, load_grey)
-        members, evidence = find_members(classified, min_confidence, max(image.shape))
-        order = list(dict.fromkeys(member.digit.row for member in members))
-        lines = read_lines(image, members, line_reader)
-        members = fuse_predictions(members, lines, min_confidence)
-        members, lines = find_missed_digits(page, members, lines, line_reader)
-        members, degrees = find_degrees(members, lines)
-        members = resegment_digits(page, members, lines)
-        marks = reclassify_marks(find_marks(lines, members), members, lines)
+        row_digits, evidence = find_row_digits(classified, min_confidence, max(image.shape))
+        order = list(dict.fromkeys(row_digit.digit.row for row_digit in row_digits))
+        lines = read_lines(image, row_digits, line_reader)
+        row_digits = fuse_predictions(row_digits, lines, min_confidence)
+        row_digits, lines = find_missed_digits(page, row_digits, lines, line_reader)
+        row_digits, degrees = find_degrees(row_digits, lines)
+        row_digits = resegment_digits(page, row_digits, lines)
+        marks = reclassify_marks(find_marks(lines, row_digits), row_digits, lines)
         marks = with_degrees(marks, degrees)
-        marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))
-        digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
-        digits = doubt_letters(mark_spoiled(digits, members, lines), marks, lines)
-        digits = doubt_pale(doubt_slashes(digits, members, lines), image)
-        digits = reject_implausible(digits, members, image, load_grey)
+        marks = tuple(keep_within((*marks, *find_strikethroughs(lines, row_digits)), *image.shape))
+        digits, marks = drop_pieces_of_lines([row_digit.digit for row_digit in row_digits], marks)
+        digits = doubt_letters(mark_spoiled(digits, row_digits, lines), marks, lines)
+        digits = doubt_pale(doubt_slashes(digits, row_digits, lines), image)
+        digits = reject_implausible(digits, row_digits, image, load_grey)
         digits = doubt_circles(digits, marks, image)
-        if not any(fills(member.detection, image) for member in members):
-            digit_probabilities = read_few_in_grey(digits, members, image, load_grey)
+        if not any(fills(row_digit.detection, image) for row_digit in row_digits):
+            digit_probabilities = read_few_in_grey(digits, row_digits, image, load_grey)
             digits = rescore_words(digits, marks, digit_probabilities, min_confidence)
         digits, marks = separate_units(digits, marks, lines)
         return PageContent(*number_rows(digits, marks, order), evidence)
 
 
-def find_members(
+def find_row_digits(
     classified: Sequence[ClassifiedDetection],
     min_confidence: float,
     side: int,
@@ -258,10 +258,10 @@ def find_members(
         if confidence >= min_reported or was_digit:
             reported.append((digit, candidate))
     order = order_digits([digit for digit, _ in reported])
-    members = [
+    row_digits = [
         RowDigit(replace(reported[i][0], row=row), reported[i][1].detection) for i, row in order
     ]
-    return members, evidence
+    return row_digits, evidence
 
 
 def classify_with(

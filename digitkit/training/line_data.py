@@ -37,7 +37,7 @@ from digitkit.reading.networks.line_reader import (
 )
 from digitkit.reading.rows.layout import RowDigit, group_rows
 from digitkit.reading.rows.lines import lay_strip, to_input
-from digitkit.reading.strategies import PageStrategy, classify_with, find_members
+from digitkit.reading.strategies import PageStrategy, classify_with, find_row_digits
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.composing import StoredSamples, compose_all
@@ -167,13 +167,15 @@ class _Scenes(Dataset[list[LineStrip]]):
         grey = GreyImage.from_pixels(scene.image)
         found = classify_with(self._classifier, self._detect(grey))
         least = WEAK if rng.random() < 0.3 else MIN_REPORTED
-        members, _ = find_members(found, self._classifier.min_confidence, max(grey.shape), least)
-        rows = (_cut_out(grey, own, scene) for own in group_rows(members).values())
+        row_digits, _ = find_row_digits(
+            found, self._classifier.min_confidence, max(grey.shape), least
+        )
+        rows = (_cut_out(grey, own, scene) for own in group_rows(row_digits).values())
         return [row for row in rows if row is not None]
 
 
-def _cut_out(image: GreyImage, members: Sequence[RowDigit], scene: Scene) -> LineStrip | None:
-    strip = lay_strip(image, members)
+def _cut_out(image: GreyImage, row_digits: Sequence[RowDigit], scene: Scene) -> LineStrip | None:
+    strip = lay_strip(image, row_digits)
     if strip.ink is None:
         return None
     ink = to_input(strip.ink)

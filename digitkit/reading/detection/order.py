@@ -73,7 +73,7 @@ def order_digits(digits: Sequence[Digit]) -> list[tuple[int, int]]:
     rows: dict[int, list[int]] = {}
     for i, row in reading_order(boxes):
         rows.setdefault(row, []).append(i)
-    sure = {row for row, members in rows.items() if any(digits[i].accepted for i in members)}
+    sure = {row for row, places in rows.items() if any(digits[i].accepted for i in places)}
     accepted = [(boxes[i], row) for row in sure for i in rows[row] if digits[i].accepted]
     for row in rows.keys() - sure:
         for i in tuple(rows[row]):
@@ -126,9 +126,9 @@ def _find_home(box: Box, others: Sequence[tuple[Box, int]]) -> int | None:
     return home
 
 
-def _find_rows(boxes: F64, members: list[int], skew: float) -> list[list[int]]:
-    """Rows of those of the boxes, float64 ``[n, 4]``, that are members, in reading order."""
-    columns = _split_columns(boxes, members, skew)
+def _find_rows(boxes: F64, chosen: list[int], skew: float) -> list[list[int]]:
+    """Rows of those of the boxes, float64 ``[n, 4]``, that are chosen, in reading order."""
+    columns = _split_columns(boxes, chosen, skew)
     if columns is not None:
         left, right = columns
         return _find_rows(boxes, left, skew) + _find_rows(boxes, right, skew)
@@ -138,7 +138,7 @@ def _find_rows(boxes: F64, members: list[int], skew: float) -> list[list[int]]:
         x, y = boxes[row, 0] + boxes[row, 2] / 2, boxes[row, 1] + boxes[row, 3] / 2
         return float(np.median(y - skew * x))
 
-    return sorted(_chain_neighbours(boxes, members, skew), key=start_height)
+    return sorted(_chain_neighbours(boxes, chosen, skew), key=start_height)
 
 
 def _estimate_skew(boxes: F64) -> float:
@@ -166,18 +166,18 @@ def _estimate_skew(boxes: F64) -> float:
 
 
 def _split_columns(
-    boxes: F64, members: list[int], skew: float
+    boxes: F64, chosen: list[int], skew: float
 ) -> tuple[list[int], list[int]] | None:
     """The boxes on either side of a gutter between rows that are not level; None without one."""
-    by_left = sorted(members, key=lambda i: float(boxes[i, 0]))
-    height = float(np.median(boxes[members, 3])) if members else 0.0
+    by_left = sorted(chosen, key=lambda i: float(boxes[i, 0]))
+    height = float(np.median(boxes[chosen, 3])) if chosen else 0.0
     gutters = []
     end = -np.inf
     for place, i in enumerate(by_left):
         if place and boxes[i, 0] - end >= GUTTER * height:
             gutters.append((float(boxes[i, 0] - end), place))
         end = max(end, float(boxes[i, 0] + boxes[i, 2]))
-    across = _chain_neighbours(boxes, members, skew) if gutters else []
+    across = _chain_neighbours(boxes, chosen, skew) if gutters else []
     for _, place in sorted(gutters, reverse=True):
         left, right = by_left[:place], by_left[place:]
         sides = [_chain_neighbours(boxes, side, skew) for side in (left, right)]
@@ -188,9 +188,9 @@ def _split_columns(
     return None
 
 
-def _chain_neighbours(boxes: F64, members: list[int], skew: float) -> list[list[int]]:
+def _chain_neighbours(boxes: F64, chosen: list[int], skew: float) -> list[list[int]]:
     """Rows as chains of neighbours, each from the left."""
-    own = boxes[np.array(members)]
+    own = boxes[np.array(chosen)]
     left, right, height = own[:, 0], own[:, 0] + own[:, 2], own[:, 3]
     cx = (left + right) / 2
     level = own[:, 1] + height / 2 - skew * cx
@@ -205,7 +205,7 @@ def _chain_neighbours(boxes: F64, members: list[int], skew: float) -> list[list[
         before, after = np.nonzero(linked)
         found.append((before + some.start, after, (gap + 2.0 * rise)[linked]))
     starts, ends, cost = (np.concatenate(each) for each in zip(*found, strict=True))
-    links = [(members[starts[k]], members[ends[k]]) for k in np.argsort(cost, kind="stable")]
+    links = [(chosen[starts[k]], chosen[ends[k]]) for k in np.argsort(cost, kind="stable")]
     successors: dict[int, int] = {}
     has_predecessor: set[int] = set()
     for i, j in links:
@@ -213,7 +213,7 @@ def _chain_neighbours(boxes: F64, members: list[int], skew: float) -> list[list[
             successors[i] = j
             has_predecessor.add(j)
     rows = []
-    for i in members:
+    for i in chosen:
         if i not in has_predecessor:
             row = [i]
             while row[-1] in successors:

@@ -146,13 +146,13 @@ def estimate_tilt(centres: F64, sizes: F64) -> float:
     scores = (weight * np.exp(-((off / 0.25) ** 2))).sum(1) * (1 - 0.1 * np.abs(angles) / 45)
     best = int(scores.argmax())
     aligned = np.abs(off[best]) < 0.3
-    members = len(np.union1d(first[aligned], second[aligned]))
+    aligned_count = len(np.union1d(first[aligned], second[aligned]))
     level = scores[len(angles) // 2]
     clear = any(
-        scores[best] >= gain * level and members >= fraction * len(centres)
+        scores[best] >= gain * level and aligned_count >= fraction * len(centres)
         for gain, fraction in CLEAR_SIGNS
     )
-    if not clear or members < MIN_DIGITS:
+    if not clear or aligned_count < MIN_DIGITS:
         return 0.0
     around = slice(max(0, best - 2), best + 3)
     tilt = float((scores[around] * angles[around]).sum() / scores[around].sum())

@@ -55,8 +55,8 @@ def confirm_lone_digit(
     if len(sure) != 1 or len(parts) >= MANY or sure[0].detection.score >= CONFIRMED:
         return classified
     (lone,) = sure
-    member = RowDigit(lone.to_digit(score=1.0, accepted=True), lone.detection)
-    probabilities = load_grey().classify([cut_around(image, member)])[0]
+    row_digit = RowDigit(lone.to_digit(score=1.0, accepted=True), lone.detection)
+    probabilities = load_grey().classify([cut_around(image, row_digit)])[0]
     if probabilities[lone.prediction.digit] < SURE:
         return classified
     confirmed = replace(lone, detection=replace(lone.detection, score=CONFIRMED))
@@ -64,13 +64,13 @@ def confirm_lone_digit(
 
 
 def read_few_in_grey(
-    digits: Sequence[Digit], members: Sequence[RowDigit], image: GreyImage, load_grey: LoadGrey
+    digits: Sequence[Digit], row_digits: Sequence[RowDigit], image: GreyImage, load_grey: LoadGrey
 ) -> dict[int, float]:
     """What the grey classifier says of the digits of a page with few, where no others tell.
 
     Args:
         digits: of the page, none of which fills it.
-        members: the same, before marks decided about them.
+        row_digits: the same, before marks decided about them.
         image: the page.
         load_grey: returns the grey classifier.
 
@@ -86,18 +86,18 @@ def read_few_in_grey(
     few = [i for i, digit in enumerate(digits) if digit.accepted and rows[digit.row] <= SHORT]
     if not few or rows.total() > FEW:
         return {}
-    probabilities = load_grey().classify([_cut_between(image, digits, members, i) for i in few])
+    probabilities = load_grey().classify([_cut_between(image, digits, row_digits, i) for i in few])
     return dict(zip(few, probabilities[:, :DIGITS].sum(1).tolist(), strict=True))
 
 
 def _cut_between(
-    image: GreyImage, digits: Sequence[Digit], members: Sequence[RowDigit], place: int
+    image: GreyImage, digits: Sequence[Digit], row_digits: Sequence[RowDigit], place: int
 ) -> U8:
     """A square around a digit without its neighbours in its row, uint8 ``[S, W]``.
 
     With these, a digit of a narrow hand would be several.
     """
-    square = cut_around(image, members[place])
+    square = cut_around(image, row_digits[place])
     x, _, width, height = digits[place].row_box
     middle = x + width / 2
     own = [each.row_box for each in digits if each.row == digits[place].row]
@@ -112,13 +112,13 @@ def _cut_between(
     return square[:, first:last]
 
 
-def cut_around(image: GreyImage, member: RowDigit) -> U8:
+def cut_around(image: GreyImage, row_digit: RowDigit) -> U8:
     """A square around a digit, turned so that its row is level; uint8 ``[S, S]``."""
-    x, y, width, height = member.digit.box
+    x, y, width, height = row_digit.digit.box
     halvings = sharp_halvings(image, height)
     scale = 0.5**halvings
-    side = max(1, round(ROOM * scale * max(member.digit.row_box[2:])))
-    turn = turn_points(np.eye(2), -member.detection.tilt).T
+    side = max(1, round(ROOM * scale * max(row_digit.digit.row_box[2:])))
+    turn = turn_points(np.eye(2), -row_digit.detection.tilt).T
     centre = np.array([x + width / 2, y + height / 2]) * scale - 0.5
     matrix = np.column_stack([turn, centre - turn @ np.full(2, (side - 1) / 2)])
     return np.asarray(

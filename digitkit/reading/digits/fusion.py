@@ -57,21 +57,21 @@ digits."""
 
 
 def fuse_predictions(
-    members: Sequence[RowDigit], lines: Mapping[int, Line], min_confidence: float
+    row_digits: Sequence[RowDigit], lines: Mapping[int, Line], min_confidence: float
 ) -> list[RowDigit]:
-    """The members with what both the classifier and their row say, without those that are none.
+    """The digits with what both the classifier and their row say, without those that are none.
 
     Args:
-        members: digits with the classifier's probabilities.
+        row_digits: digits with the classifier's probabilities.
         lines: the rows.
         min_confidence: threshold for a digit to be accepted, 0–1.
     """
     fused = []
-    rows = Counter(member.digit.row for member in members)
+    rows = Counter(row_digit.digit.row for row_digit in row_digits)
     signs = sum(len(line.signs) for line in lines.values())
-    lean = _usual_lean(members, lines)
-    for member in members:
-        digit = member.digit
+    lean = _usual_lean(row_digits, lines)
+    for row_digit in row_digits:
+        digit = row_digit.digit
         line = lines.get(digit.row)
         probabilities = line.probabilities_at(digit.box) if line else None
         if line and probabilities is not None and not _is_too_high(digit, line):
@@ -82,8 +82,8 @@ def fuse_predictions(
             else:
                 both = combine(own, probabilities, ALONE_WEIGHTS)
             accepted = both.confidence >= min_confidence and not digit.cut
-            member = replace(
-                member,
+            row_digit = replace(
+                row_digit,
                 digit=replace(
                     digit,
                     digit=both.digit,
@@ -95,20 +95,22 @@ def fuse_predictions(
             )
             is_sign = probabilities[SIGN] >= MIN_SIGN and both.confidence < MAX_DOUBTED
             if (both.is_digit < MIN_DIGIT or is_sign) and not digit.cut:
-                if not (is_sign and _leans_like_ones(member, line, lean)):
+                if not (is_sign and _leans_like_ones(row_digit, line, lean)):
                     continue
-                member = replace(member, digit=replace(member.digit, accepted=False))
-        fused.append(member)
+                row_digit = replace(row_digit, digit=replace(row_digit.digit, accepted=False))
+        fused.append(row_digit)
     return fused
 
 
-def _usual_lean(members: Sequence[RowDigit], lines: Mapping[int, Line]) -> float:
+def _usual_lean(row_digits: Sequence[RowDigit], lines: Mapping[int, Line]) -> float:
     """The median lean of the 1s that their rows clearly show, degrees; 0 for few of them."""
     leans = [
-        measure_lean(member.detection.ink)
-        for member in members
-        for line in (lines.get(member.digit.row),)
-        if member.digit.digit == 1 and line and _shows_one(line.probabilities_at(member.digit.box))
+        measure_lean(row_digit.detection.ink)
+        for row_digit in row_digits
+        for line in (lines.get(row_digit.digit.row),)
+        if row_digit.digit.digit == 1
+        and line
+        and _shows_one(line.probabilities_at(row_digit.digit.box))
     ]
     return float(np.median(leans)) if len(leans) >= MIN_ONES else 0.0
 
@@ -117,14 +119,14 @@ def _shows_one(probabilities: F32 | None) -> bool:
     return probabilities is not None and bool(probabilities[1] >= CLEAR_ONE)
 
 
-def _leans_like_ones(member: RowDigit, line: Line, lean: float) -> bool:
+def _leans_like_ones(row_digit: RowDigit, line: Line, lean: float) -> bool:
     """Whether a 1 leans like others do, with this `lean`, and is not higher than digits."""
-    digit = member.digit
+    digit = row_digit.digit
     return (
         digit.digit == 1
         and lean >= MIN_LEAN
         and digit.row_box[3] <= MAX_ONE_HEIGHT * line.strip.digit_height
-        and abs(measure_lean(member.detection.ink) - lean) <= ALIKE
+        and abs(measure_lean(row_digit.detection.ink) - lean) <= ALIKE
     )
 
 

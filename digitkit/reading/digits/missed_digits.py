@@ -64,29 +64,29 @@ ROUNDS = 3
 
 
 def find_missed_digits(
-    page: Page, members: Sequence[RowDigit], lines: Mapping[int, Line], reader: LineReader
+    page: Page, row_digits: Sequence[RowDigit], lines: Mapping[int, Line], reader: LineReader
 ) -> tuple[list[RowDigit], dict[int, Line]]:
     """Find the digits of a page's rows that were not detected as they are.
 
     Args:
         page: that the digits were found in.
-        members: the digits that are reported, with their rows, in reading order.
+        row_digits: the digits that are reported, with their rows, in reading order.
         lines: the rows that were read, by their numbers.
         reader: reads rows that have grown.
 
     Returns:
-        The members in reading order with those that were found, without those that these replace;
+        The digits in reading order with those that were found, without those that these replace;
         and the rows with an accepted digit as they were read last.
     """
-    found, last = list(members), dict[int, Line]()
-    with_digits = {member.digit.row for member in members if member.digit.accepted}
+    found, last = list(row_digits), dict[int, Line]()
+    with_digits = {row_digit.digit.row for row_digit in row_digits if row_digit.digit.accepted}
     for row, line in lines.items():
         if row not in with_digits:
             continue
         for _ in range(ROUNDS):
             new, replaced = _look_at(page, line, found)
             found = _insert(found, new, replaced)
-            if not any(line.strip.is_at_end(member) for member in new):
+            if not any(line.strip.is_at_end(row_digit) for row_digit in new):
                 break
             # Also after the last round: what it shows beyond must not be lost.
             again = read_line(page.image, group_rows(found)[row], reader)
@@ -94,38 +94,39 @@ def find_missed_digits(
                 break
             line = again
         last[row] = line
-    kept = {member.digit.row for member in found if member.digit.accepted}
+    kept = {row_digit.digit.row for row_digit in found if row_digit.digit.accepted}
     return found, {row: line for row, line in last.items() if row in kept}
 
 
 def _insert(
-    members: Sequence[RowDigit], new: Sequence[RowDigit], replaced: Sequence[RowDigit]
+    row_digits: Sequence[RowDigit], new: Sequence[RowDigit], replaced: Sequence[RowDigit]
 ) -> list[RowDigit]:
-    """The members in reading order with new ones, without those that these replace."""
-    kept = [member for member in members if member not in replaced]
+    """The digits in reading order with new ones, without those that these replace."""
+    kept = [row_digit for row_digit in row_digits if row_digit not in replaced]
 
-    def place(member: RowDigit) -> tuple[int, int]:
-        x, _, w, _ = member.digit.row_box
-        return member.digit.row, 2 * x + w
+    def place(row_digit: RowDigit) -> tuple[int, int]:
+        x, _, w, _ = row_digit.digit.row_box
+        return row_digit.digit.row, 2 * x + w
 
     return sorted([*kept, *new], key=place)
 
 
 def _look_at(
-    page: Page, line: Line, members: Sequence[RowDigit]
+    page: Page, line: Line, row_digits: Sequence[RowDigit]
 ) -> tuple[list[RowDigit], list[RowDigit]]:
     """The digits of a row that were found, and the doubtful ones that these replace."""
     strip = line.strip
-    own, peaks, matches, apart = match_row(line, members)
+    own, peaks, matches, apart = match_row(line, row_digits)
     open_peaks = [
         i
-        for i, (member, is_apart) in enumerate(zip(matches, apart, strict=True))
-        if is_apart or (member is not None and not (member.digit.accepted or member.digit.cut))
+        for i, (row_digit, is_apart) in enumerate(zip(matches, apart, strict=True))
+        if is_apart
+        or (row_digit is not None and not (row_digit.digit.accepted or row_digit.digit.cut))
     ]
     if not open_peaks:
         return [], []
-    taken = strip.cover(strip.place([each for each in members if each.digit.accepted]))
-    accepted = [member for member in own if member.digit.accepted]
+    taken = strip.cover(strip.place([each for each in row_digits if each.digit.accepted]))
+    accepted = [row_digit for row_digit in own if row_digit.digit.accepted]
     middles = sorted(
         {peak.x for peak in (*peaks, *line.signs)}
         | {strip.x_of(each.digit.box) for each in accepted}
@@ -150,18 +151,20 @@ def _look_at(
         digit = each.to_digit(score=1.0, accepted=accepts, cut=is_cut)
         if any(_is_same(digit, other.digit) for other in (*accepted, *new)):
             continue
-        member = RowDigit(replace(digit, row=strip.row), each.detection)
-        if not known and _taken_share(strip, member, taken) > TAKEN:  # as of a 5 that is half a 3
-            member = replace(member, digit=lower_confidence(member.digit, DOUBT, math.inf))
-        new.append(member)
+        row_digit = RowDigit(replace(digit, row=strip.row), each.detection)
+        if (
+            not known and _taken_share(strip, row_digit, taken) > TAKEN
+        ):  # as of a 5 that is half a 3
+            row_digit = replace(row_digit, digit=lower_confidence(row_digit.digit, DOUBT, math.inf))
+        new.append(row_digit)
         if known:
             replaced.append(known)
     return new, [*replaced, *_find_parts(strip, own, new)]
 
 
-def _taken_share(strip: Strip, member: RowDigit, taken: U8) -> float:
+def _taken_share(strip: Strip, row_digit: RowDigit, taken: U8) -> float:
     """The fraction of a digit's ink in a strip that is taken, 0–1."""
-    ink = strip.cover(strip.place([member]))
+    ink = strip.cover(strip.place([row_digit]))
     return cv2.countNonZero(ink & taken) / max(1, cv2.countNonZero(ink))
 
 
@@ -169,15 +172,15 @@ def _find_parts(
     strip: Strip, own: Sequence[RowDigit], new: Sequence[RowDigit]
 ) -> Iterator[RowDigit]:
     """The doubtful digits of a row whose ink belongs to new ones that are accepted."""
-    accepted = [member for member in new if member.digit.accepted]
+    accepted = [row_digit for row_digit in new if row_digit.digit.accepted]
     if not accepted:
         return
     found = strip.cover(strip.place(accepted))
-    for member in own:
-        if member.digit.accepted:
+    for row_digit in own:
+        if row_digit.digit.accepted:
             continue
-        if _taken_share(strip, member, found) > SHARED:
-            yield member
+        if _taken_share(strip, row_digit, found) > SHARED:
+            yield row_digit
 
 
 def _within(shape: tuple[int, int], found: ClassifiedDetection) -> tuple[ClassifiedDetection, bool]:

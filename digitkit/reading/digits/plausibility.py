@@ -100,13 +100,13 @@ around a digit."""
 
 
 def reject_implausible(
-    digits: Sequence[Digit], members: Sequence[RowDigit], image: GreyImage, load_grey: LoadGrey
+    digits: Sequence[Digit], row_digits: Sequence[RowDigit], image: GreyImage, load_grey: LoadGrey
 ) -> tuple[Digit, ...]:
     """Reject digits with a shape that no digit has.
 
     Args:
         digits: of an image.
-        members: the same, before marks decided about them.
+        row_digits: the same, before marks decided about them.
         image: that image.
         load_grey: returns the grey classifier.
 
@@ -118,11 +118,11 @@ def reject_implausible(
     none = {i for i in accepted if digits[i].digit != 1 and _is_stroke(digits[i])}
     zeros = [i for i in accepted if digits[i].digit == 0 and _is_alone(digits[i], digits)]
     if zeros:
-        probabilities = load_grey().classify([cut_around(image, members[i]) for i in zeros])
+        probabilities = load_grey().classify([cut_around(image, row_digits[i]) for i in zeros])
         discs = probabilities[:, DIGITS:].sum(1) >= MIN_NOT_DIGIT
         none |= {
             i for i, is_disc in zip(zeros, discs.tolist(), strict=True)
-            if is_disc or is_ring(members[i].detection.ink)
+            if is_disc or is_ring(row_digits[i].detection.ink)
         }  # fmt: skip
     return tuple(
         replace(digit, accepted=False, confidence=0.0, is_digit=0.0) if i in none else digit
@@ -197,17 +197,17 @@ def _cut(layer: U8, box: Box, halvings: int) -> U8:
 
 
 def mark_spoiled(
-    digits: Sequence[Digit], members: Sequence[RowDigit], lines: Mapping[int, Line]
+    digits: Sequence[Digit], row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> tuple[Digit, ...]:
     """The digits, with `Digit.spoiled` where the line reader sees it; slashed zeros are not.
 
     Args:
         digits: of an image.
-        members: the same, before marks decided about them.
+        row_digits: the same, before marks decided about them.
         lines: its rows, by their numbers.
     """
     marked, zeros, others = list[Digit](), list[bool](), list[bool]()
-    for digit, member in zip(digits, members, strict=True):
+    for digit, row_digit in zip(digits, row_digits, strict=True):
         line = lines.get(digit.row)
         probabilities = line.probabilities_at(digit.box) if line else None
         spoiled = is_spoiled(probabilities)
@@ -217,7 +217,7 @@ def mark_spoiled(
             others.append(spoiled)
         if spoiled and line and digit.digit == 0:
             is_high = digit.row_box[3] > MAX_SLASHED_HEIGHT * line.strip.digit_height
-            spoiled = is_high or not _is_slashed(member.detection.ink)
+            spoiled = is_high or not _is_slashed(row_digit.detection.ink)
         marked.append(replace(digit, spoiled=spoiled))
     slashes_zeros = sum(zeros) >= max(MIN_SLASHED, MIN_SLASHED_SHARE * len(zeros))
     if not slashes_zeros or sum(others) > MAX_SPOILED * len(others):

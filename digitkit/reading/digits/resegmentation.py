@@ -53,43 +53,43 @@ class _Part:
         x: left edge of its ink in the strip.
         y: top edge.
         ink: uint8 ``[h, w]``, 0 or 1.
-        member: the digit that it was taken for; None for ink that belongs to no digit.
+        row_digit: the digit that it was taken for; None for ink that belongs to no digit.
     """
 
     x: int
     y: int
     ink: U8
-    member: RowDigit | None = None
+    row_digit: RowDigit | None = None
 
 
 class _Proposal(NamedTuple):
     """A digit and a part, cut out as one; and what the row shows there, float32 ``[15]``."""
 
-    member: RowDigit
+    row_digit: RowDigit
     part: _Part
     detection: Detection
     probabilities: F32
 
 
 def resegment_digits(
-    page: Page, members: Sequence[RowDigit], lines: Mapping[int, Line]
+    page: Page, row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> list[RowDigit]:
-    """The members of a page, those that were cut out too small with all of their ink.
+    """The digits of a page, those that were cut out too small with all of their ink.
 
     Args:
         page: that the digits were found in.
-        members: the digits that are reported, with their rows.
+        row_digits: the digits that are reported, with their rows.
         lines: the rows with an accepted digit, by their numbers.
     """
     height, width = page.image.shape
     proposals = [
         proposal
         for line in lines.values()
-        for proposal in _propose(line, members)
+        for proposal in _propose(line, row_digits)
         if clip_box(*proposal.detection.box, width, height) == proposal.detection.box
     ]
     if not proposals:
-        return list(members)
+        return list(row_digits)
     classified = page.classify([proposal.detection for proposal in proposals])
     confirmed = list[tuple[_Proposal, RowDigit]]()
     for proposal, each in zip(proposals, classified, strict=True):
@@ -99,25 +99,25 @@ def resegment_digits(
     # Two boxes first, then what gains most.
     confirmed.sort(
         key=lambda each: (
-            each[0].part.member is None,
-            each[0].member.digit.confidence - each[1].digit.confidence,
+            each[0].part.row_digit is None,
+            each[0].row_digit.digit.confidence - each[1].digit.confidence,
         )
     )
     changed = dict[RowDigit, RowDigit | None]()  # None for parts of others
     taken = list[_Part]()
-    for (member, part, _, _), whole in confirmed:
-        if member in changed or part.member in changed or part in taken:
+    for (row_digit, part, _, _), whole in confirmed:
+        if row_digit in changed or part.row_digit in changed or part in taken:
             continue
-        changed[member] = whole
+        changed[row_digit] = whole
         taken.append(part)
-        if part.member is not None:
-            changed[part.member] = None
-    for member, part, _, _ in proposals:
-        if part.member is not None and _shares_box(part.member, member):
-            doubtful = replace(part.member.digit, accepted=False)
-            changed.setdefault(part.member, replace(part.member, digit=doubtful))
-    found = (changed.get(member, member) for member in members)
-    return [member for member in found if member is not None]
+        if part.row_digit is not None:
+            changed[part.row_digit] = None
+    for row_digit, part, _, _ in proposals:
+        if part.row_digit is not None and _shares_box(part.row_digit, row_digit):
+            doubtful = replace(part.row_digit.digit, accepted=False)
+            changed.setdefault(part.row_digit, replace(part.row_digit, digit=doubtful))
+    found = (changed.get(row_digit, row_digit) for row_digit in row_digits)
+    return [row_digit for row_digit in found if row_digit is not None]
 
 
 def _shares_box(a: RowDigit, b: RowDigit) -> bool:
@@ -128,7 +128,7 @@ def _confirm(
     proposal: _Proposal, classified: ClassifiedDetection, min_confidence: float
 ) -> RowDigit | None:
     """The digit with its part, if both networks see it, or one that is likelier than both were."""
-    digit, part, own = proposal.member.digit, proposal.part.member, classified.prediction
+    digit, part, own = proposal.row_digit.digit, proposal.part.row_digit, classified.prediction
     both = combine_in_row(own, proposal.probabilities, has_signs=True)
     if own.confidence < MIN_OWN or both.digit != own.digit or both.confidence < min_confidence:
         return None
@@ -143,28 +143,28 @@ def _confirm(
     return RowDigit(replace(whole, row=digit.row), classified.detection)
 
 
-def _propose(line: Line, members: Sequence[RowDigit]) -> Iterator[_Proposal]:
+def _propose(line: Line, row_digits: Sequence[RowDigit]) -> Iterator[_Proposal]:
     """Each digit of a row with what is beside it."""
     strip = line.strip
-    placed = strip.place(members)
+    placed = strip.place(row_digits)
     rest = beyond(line.ink.mask, strip.cover(placed), strip.unit)
-    row = match_row(line, members)
+    row = match_row(line, row_digits)
     doubles = list(_find_unmatched(strip, row))
     parts = [*doubles, *_find_rest(line, rest)]
     if not parts:
         return
     owners, numbers = _draw_owners(strip, placed)
-    doubled = [part.member for part in doubles]
-    hosts = [each for each in row.members if not each.digit.cut and each in numbers]
+    doubled = [part.row_digit for part in doubles]
+    hosts = [each for each in row.row_digits if not each.digit.cut and each in numbers]
     hosts = [each for each in hosts if each not in doubled]
     sure = [each for each in hosts if each.digit.accepted and each in row.matches]
     for part in parts:
-        for member in sure if part.member else hosts:
-            probabilities = line.probabilities_at(member.digit.box)
-            own = [numbers[each] for each in (member, part.member) if each]
+        for row_digit in sure if part.row_digit else hosts:
+            probabilities = line.probabilities_at(row_digit.digit.box)
+            own = [numbers[each] for each in (row_digit, part.row_digit) if each]
             shape = _join(line, owners, part, own)
             if probabilities is not None and shape is not None:
-                yield _Proposal(member, part, to_detection(line, shape), probabilities)
+                yield _Proposal(row_digit, part, to_detection(line, shape), probabilities)
 
 
 def _draw_owners(strip: Strip, placed: Sequence[PlacedDigit]) -> tuple[I32, dict[RowDigit, int]]:
@@ -172,13 +172,13 @@ def _draw_owners(strip: Strip, placed: Sequence[PlacedDigit]) -> tuple[I32, dict
 
     Returns:
         The number of the digit at each pixel, 0 for none, int32 ``[h, w]``; and the number of each
-        member.
+        digit.
     """
     owners = np.zeros(strip.shape, np.int32)
     for number, each in enumerate(placed, 1):
         layer, ink = each.cut(owners)
         layer[ink > STROKE] = number
-    return owners, {each.member: number for number, each in enumerate(placed, 1)}
+    return owners, {each.row_digit: number for number, each in enumerate(placed, 1)}
 
 
 def _join(line: Line, owners: I32, part: _Part, own: Sequence[int]) -> Shape | None:
@@ -211,7 +211,7 @@ def _join(line: Line, owners: I32, part: _Part, own: Sequence[int]) -> Shape | N
     x, y, width, height = cv2.boundingRect(both)
     wider = width - cv2.boundingRect(strokes)[2]
     is_large = wider > WIDER * strip.unit or height > HIGHER * strip.unit
-    if part.member is None and is_large:
+    if part.row_digit is None and is_large:
         return None
     return strip.shape_of(both[y : y + height, x : x + width], x0 + x, y0 + y)
 
@@ -233,17 +233,17 @@ def _find_rest(line: Line, rest: U8) -> Iterator[_Part]:
 
 def _find_unmatched(strip: Strip, row: RowMatch) -> Iterator[_Part]:
     """Accepted digits at which the row shows no middle, close to a digit at which it shows one."""
-    matched = [member for member in row.matches if member is not None]
+    matched = [row_digit for row_digit in row.matches if row_digit is not None]
     if not matched:
         return
     middles = strip.locate([each.digit.box for each in matched])[:, 0]
-    for member in row.members:
-        if not member.digit.accepted or member in matched:
+    for row_digit in row.row_digits:
+        if not row_digit.digit.accepted or row_digit in matched:
             continue
-        x = strip.x_of(member.digit.box)
+        x = strip.x_of(row_digit.digit.box)
         if np.abs(middles - x).min() > NEAR_PEAK * strip.unit:
             continue
-        mask = strip.cover(strip.place([member]))
+        mask = strip.cover(strip.place([row_digit]))
         x0, y0, w, h = cv2.boundingRect(mask)
         if w:
-            yield _Part(x0, y0, mask[y0 : y0 + h, x0 : x0 + w], member)
+            yield _Part(x0, y0, mask[y0 : y0 + h, x0 : x0 + w], row_digit)

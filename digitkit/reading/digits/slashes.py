@@ -42,22 +42,22 @@ degrees; minimum gap between a tick and the nearest digits, in heights of the ti
 
 
 def doubt_slashes(
-    digits: Sequence[Digit], members: Sequence[RowDigit], lines: Mapping[int, Line]
+    digits: Sequence[Digit], row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> tuple[Digit, ...]:
     """The digits, where a 1 that may be a slash between two numbers, or a tick, is not accepted.
 
     Args:
         digits: of an image.
-        members: the same, before marks decided about them.
+        row_digits: the same, before marks decided about them.
         lines: the rows, by their numbers.
     """
     rows = group_by_row(digit for digit in digits if digit.accepted)
     leans = dict[Digit, float]()
     slashes, ticks = set[Digit](), set[Digit]()
-    for digit, member in zip(digits, members, strict=True):
+    for digit, row_digit in zip(digits, row_digits, strict=True):
         if not digit.accepted or digit.digit != 1:
             continue
-        lean = measure_lean(member.detection.ink)
+        lean = measure_lean(row_digit.detection.ink)
         if lean > MAX_LEAN:
             continue
         leans[digit] = lean

@@ -146,15 +146,15 @@ class _Row(NamedTuple):
 
 def _find_rows(digits: Sequence[Digit], marks: Sequence[Mark]) -> dict[int, _Row]:
     """The rows with digits, by their numbers."""
-    members = dict[int, list[tuple[int, Digit]]]()
+    in_rows = dict[int, list[tuple[int, Digit]]]()
     for i, digit in enumerate(digits):
-        members.setdefault(digit.row, []).append((i, digit))
-    others = {number: list[Mark]() for number in members}
+        in_rows.setdefault(digit.row, []).append((i, digit))
+    others = {number: list[Mark]() for number in in_rows}
     for mark in marks:
         if mark.row in others:
             others[mark.row].append(mark)
     rows = dict[int, _Row]()
-    for number, own in members.items():
+    for number, own in in_rows.items():
         height = measure_height([digit for _, digit in own])
         parts = _find_parts(own, others[number], height)
         rows[number] = _Row(height, sorted(parts, key=lambda part: part.box[0]))

@@ -49,24 +49,24 @@ APART, LEVEL = 1.0, 0.5
 first value, and the lower ends of the two are as high within the second, in heights of the ring."""
 
 SAME, HIGHER = 0.6, 1.5
-"""A member and a ring are one if they share this fraction of the smaller box, and if the member is
+"""A digit and a ring are one if they share this fraction of the smaller box, and if the digit is
 at most so many times as high."""
 
 
 def find_degrees(
-    members: Sequence[RowDigit], lines: Mapping[int, Line]
+    row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> tuple[list[RowDigit], list[Mark]]:
     """Find the degree signs of an image's rows.
 
     Args:
-        members: the digits that are reported, with their rows.
+        row_digits: the digits that are reported, with their rows.
         lines: the rows with an accepted digit, by their numbers.
 
     Returns:
-        The members that are none of them, and the signs.
+        The digits that are none of them, and the signs.
     """
-    degrees = [ring for line in lines.values() for ring in _find_in(line, members)]
-    kept = [each for each in members if not any(_is_same(each, ring) for ring in degrees)]
+    degrees = [ring for line in lines.values() for ring in _find_in(line, row_digits)]
+    kept = [each for each in row_digits if not any(_is_same(each, ring) for ring in degrees)]
     return kept, degrees
 
 
@@ -83,14 +83,14 @@ def with_degrees(marks: Iterable[Mark], degrees: Sequence[Mark]) -> tuple[Mark, 
     return (*(mark for mark in marks if not is_replaced(mark)), *degrees)
 
 
-def _is_same(member: RowDigit, ring: Mark) -> bool:
-    """Whether a member is what was found to be a ring."""
-    digit = member.digit
+def _is_same(row_digit: RowDigit, ring: Mark) -> bool:
+    """Whether a digit is what was found to be a ring."""
+    digit = row_digit.digit
     is_small = digit.row_box[3] <= HIGHER * ring.row_box[3]
     return is_small and digit.row == ring.row and overlap_fraction(digit.box, ring.box) >= SAME
 
 
-def _find_in(line: Line, members: Sequence[RowDigit]) -> Iterator[Mark]:
+def _find_in(line: Line, row_digits: Sequence[RowDigit]) -> Iterator[Mark]:
     """The degree signs of a row."""
     strip, ink = line.strip, line.ink
     _, _, w, h, _ = (ink.stats / strip.unit).T
@@ -103,7 +103,7 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> Iterator[Mark]:
         return
     # By their boxes: a raised ring makes the strip of its row slope.
     rings = [strip.to_mark("sign", each) for each in shapes]
-    own = [each for each in members if each.digit.row == strip.row and each.digit.accepted]
+    own = [each for each in row_digits if each.digit.row == strip.row and each.digit.accepted]
     others = [each for each in own if not any(_is_same(each, ring) for ring in rings)]
     digits = sorted((each.digit.row_box for each in others), key=middle_x)
     if not digits:

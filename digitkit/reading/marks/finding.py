@@ -102,14 +102,14 @@ MIN_LETTER_HEIGHT = 0.4
 """Ink of at least this height before a dash may be a digit or a letter, in heights."""
 
 
-def find_marks(lines: Mapping[int, Line], members: Sequence[RowDigit]) -> list[Mark]:
+def find_marks(lines: Mapping[int, Line], row_digits: Sequence[RowDigit]) -> list[Mark]:
     """Find the marks of an image's rows.
 
     Args:
         lines: the rows with an accepted digit, by their number.
-        members: the digits that are reported, with their rows.
+        row_digits: the digits that are reported, with their rows.
     """
-    return [mark for line in lines.values() for mark in _find_in(line, members)]
+    return [mark for line in lines.values() for mark in _find_in(line, row_digits)]
 
 
 def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark]:
@@ -120,11 +120,11 @@ def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark
             yield replace(mark, box=clip_box(x, y, w, h, width, height))
 
 
-def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
+def _find_in(line: Line, row_digits: Sequence[RowDigit]) -> list[Mark]:
     strip = line.strip
-    own = [each for each in members if each.digit.row == strip.row]
+    own = [each for each in row_digits if each.digit.row == strip.row]
     # Of other rows, what is certain.
-    certain = [each for each in members if each.digit.row != strip.row and each.digit.accepted]
+    certain = [each for each in row_digits if each.digit.row != strip.row and each.digit.accepted]
     placed = strip.place([*own, *certain])
     taken = strip.cover(placed)
     others = _find_others(line, placed, taken)
@@ -154,9 +154,9 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
         for shape in cut
         if shape.height >= MIN_CUT[0] and shape.area >= MIN_CUT[1]
     ]
-    for member in own:
-        if not member.digit.accepted:
-            marks += _reclassify(strip, member)
+    for row_digit in own:
+        if not row_digit.digit.accepted:
+            marks += _reclassify(strip, row_digit)
     marks = _add_colons(line, marks)
     marks += find_points(line, taken, marks)
     return marks + find_pale_points(line, marks)
@@ -338,7 +338,7 @@ def _find_swallowed(line: Line, placed: Sequence[PlacedDigit]) -> list[int]:
     main, beside, reach = set[int](), set[int](), NEXT_TO * strip.unit
     middles = left[tall] + width[tall] / 2
     for each in placed:
-        if each.member.digit.row != strip.row or not each.member.digit.accepted:
+        if each.row_digit.digit.row != strip.row or not each.row_digit.digit.accepted:
             continue
         start, end = each.left, each.left + each.ink.shape[1]
         near = tall[(middles >= start - reach) & (middles <= end + reach)]
@@ -378,10 +378,10 @@ def _least_covered(ink: Ink, piece: int, others: Sequence[int] | npt.NDArray[np.
     return float((covered / (right - left)).min())
 
 
-def _reclassify(strip: Strip, member: RowDigit) -> list[Mark]:
+def _reclassify(strip: Strip, row_digit: RowDigit) -> list[Mark]:
     """The mark that a digit in doubt is, if its shape is one of a sign."""
-    shape = strip.shape_of_member(member)
+    shape = strip.shape_of_member(row_digit)
     (kind, _), *_ = classify([shape]) or [("ink", shape)]
     if kind == "ink":
         return []
-    return [Mark(kind, member.digit.box, strip.row, member.digit.level_box)]
+    return [Mark(kind, row_digit.digit.box, strip.row, row_digit.digit.level_box)]

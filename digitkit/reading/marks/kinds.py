@@ -25,7 +25,7 @@ from digitkit.reading.numbers.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Line, Peak
-from digitkit.reading.rows.matching import match_row, own_peaks
+from digitkit.reading.rows.matching import RowMatch, match_row, own_peaks
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strips import Strip
 
@@ -87,7 +87,7 @@ POINT_TOP = 0.25
 
 
 def reclassify_marks(
-    marks: Sequence[Mark], members: Sequence[RowDigit], lines: Mapping[int, Line]
+    marks: Sequence[Mark], row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> tuple[Mark, ...]:
     """The marks as their rows show them: ink may be a sign or part of a digit, and a sign a digit.
 
@@ -95,13 +95,13 @@ def reclassify_marks(
 
     Args:
         marks: of the rows.
-        members: the image's digits.
+        row_digits: the image's digits.
         lines: the rows.
     """
     fused, least = list[Mark](), _least_point(lines)
     for row, line in lines.items():
         own = [mark for mark in marks if mark.row == row]
-        fused += _reclassify_row(own, members, line, least)
+        fused += _reclassify_row(own, row_digits, line, least)
     return tuple(fused)
 
 
@@ -113,63 +113,102 @@ def _least_point(lines: Mapping[int, Line]) -> float:
 
 
 def _reclassify_row(
-    marks: Sequence[Mark], members: Sequence[RowDigit], line: Line, least_point: float
+    marks: Sequence[Mark], row_digits: Sequence[RowDigit], line: Line, least_point: float
 ) -> list[Mark]:
-    strip = line.strip
-    own, found, matches, apart = match_row(line, members)
-    peaks = np.array([peak.x for peak in found])
-    doubtful = [member.digit.box for member in own if not member.digit.accepted]
-    kept = list[Mark]()
-    for mark in marks:
-        probabilities = line.max_probabilities_near(mark.box)
-        if probabilities is None or mark.cut or mark.kind == "side":
-            kept.append(mark)
-            continue
-        x = strip.x_of(mark.box)
-        away = np.abs(peaks - x) / strip.unit
-        reach = WITHIN if mark.kind == "line" else EXPLAINED
-        is_sign = probabilities[SIGN] + probabilities[POINT] >= MAYBE_SIGN
-        if not is_sign and away.min(initial=np.inf) <= reach and not apart[away.argmin()]:
-            nearest = matches[int(away.argmin())]
-            if nearest is None or _belongs(mark, nearest.digit.row_box):
-                continue
-        if not (is_sign or mark.kind == "line") and any(
-            member.digit.accepted and _is_over(mark, member.digit.row_box) for member in own
-        ):
-            continue
-        if mark.kind in ("ink", "sign"):
-            is_dot = mark.kind == "ink" and is_middle_dot(mark, strip)
-            mark = replace(mark, kind=_tell_apart(mark, probabilities, x, line, own))
-            if mark.kind == "sign" and may_lead(mark, marks, line, own):
-                mark = replace(mark, kind="ink")
-            if mark.kind == "ink" and mark.box in doubtful:
-                continue  # the digit itself says so
-            if is_dot and mark.kind != "sign" and _is_speck(mark, strip, own):
-                continue
-        elif mark.kind in SEPARATORS and probabilities[POINT] < LIKELY_POINT:
-            if _is_between(x, strip, own):  # rather the end of a digit's broken stroke
-                mark = replace(mark, kind="ink")
-        elif mark.kind == "dash" and not is_sign:
-            mark = replace(mark, kind="ink")
-        kept.append(mark)
+    strip, match = line.strip, match_row(line, row_digits)
+    own = match.row_digits
+    kept = [new for mark in marks if (new := _reclassify(mark, marks, line, match)) is not None]
     inks = [mark for mark in kept if mark.kind == "ink"]
-    kept += _mark_unread(strip, itertools.compress(found, apart), inks)
+    kept += _mark_unread(strip, itertools.compress(match.peaks, match.apart), inks)
     # A point may be near the middle of a narrow digit; a sign there is that digit.
     points = [
         peak
-        for peak in own_peaks(strip, line.find_points(least_point), members)
+        for peak in own_peaks(strip, line.find_points(least_point), row_digits)
         if peak.probabilities[POINT] >= CLEAR_POINT or _is_between(peak.x, strip, own)
     ]
     kept += _mark_unread(strip, points, kept)
-    taken: list[Digit | Mark] = [*kept, *(member.digit for member in own)]
-    places = [strip.x_of(member.digit.box) for member in own if member.digit.accepted]
-    first, last = min(places, default=np.inf), max(places, default=-np.inf)
+    taken: list[Digit | Mark] = [*kept, *(each.digit for each in own)]
+    middles = [strip.x_of(each.digit.box) for each in own if each.digit.accepted]
+    first, last = min(middles, default=np.inf), max(middles, default=-np.inf)
     signs = [
         sign
-        for sign in own_peaks(strip, line.find_signs(SIGN_BETWEEN), members)
+        for sign in own_peaks(strip, line.find_signs(SIGN_BETWEEN), row_digits)
         if sign.probabilities[SIGN:NONE].sum() >= CLEAR_SIGN or first < sign.x < last
     ]
     return kept + _mark_unread(strip, signs, taken)
+
+
+def _reclassify(mark: Mark, marks: Sequence[Mark], line: Line, match: RowMatch) -> Mark | None:
+    """A mark with the kind that its row shows; None where it is a part of a digit, or dirt.
+
+    Args:
+        mark: one of the row's.
+        marks: all of these.
+        line: the row.
+        match: which digits it sees where.
+    """
+    probabilities = line.max_probabilities_near(mark.box)
+    if probabilities is None or mark.cut or mark.kind == "side":
+        return mark
+    is_shown = bool(probabilities[SIGN] + probabilities[POINT] >= MAYBE_SIGN)
+    if _is_explained(mark, line, match, is_sign=is_shown):
+        return None
+    if mark.kind in ("ink", "sign"):
+        return _reclassify_ink(mark, probabilities, marks, line, match.row_digits)
+    is_between = _is_between(line.strip.x_of(mark.box), line.strip, match.row_digits)
+    is_broken = mark.kind in SEPARATORS and probabilities[POINT] < LIKELY_POINT and is_between
+    if is_broken or (mark.kind == "dash" and not is_shown):  # rather the end of a broken stroke
+        return replace(mark, kind="ink")
+    return mark
+
+
+def _is_explained(mark: Mark, line: Line, match: RowMatch, *, is_sign: bool) -> bool:
+    """Whether a mark is a part of a digit that the row sees, or that is accepted.
+
+    Args:
+        mark: one of the row's.
+        line: the row.
+        match: which digits it sees where.
+        is_sign: whether it may see a sign or a point there.
+    """
+    if is_sign:
+        return False
+    strip = line.strip
+    away = np.abs(np.array([peak.x for peak in match.peaks]) - strip.x_of(mark.box)) / strip.unit
+    reach = WITHIN if mark.kind == "line" else EXPLAINED
+    if away.min(initial=np.inf) <= reach and not match.apart[away.argmin()]:
+        nearest = match.matches[int(away.argmin())]
+        if nearest is None or _belongs(mark, nearest.digit.row_box):
+            return True
+    return mark.kind != "line" and any(
+        each.digit.accepted and _is_over(mark, each.digit.row_box) for each in match.row_digits
+    )
+
+
+def _reclassify_ink(
+    mark: Mark, probabilities: F32, marks: Sequence[Mark], line: Line, own: Sequence[RowDigit]
+) -> Mark | None:
+    """Ink that no digit explains as a sign, a letter or ink; None where a digit says so, or dirt.
+
+    Args:
+        mark: one of the row's.
+        probabilities: what the row shows near it, float32 ``[15]``.
+        marks: all of the row's.
+        line: the row.
+        own: its digits.
+    """
+    strip = line.strip
+    is_dot = mark.kind == "ink" and is_middle_dot(mark, strip)
+    kind = _tell_apart(mark, probabilities, strip.x_of(mark.box), line, own)
+    mark = replace(mark, kind=kind)
+    if kind == "sign" and may_lead(mark, marks, line, own):
+        mark = replace(mark, kind="ink")
+    is_doubtful_digit = any(mark.box == one.digit.box for one in own if not one.digit.accepted)
+    if mark.kind == "ink" and is_doubtful_digit:
+        return None
+    if is_dot and mark.kind != "sign" and _is_speck(mark, strip, own):
+        return None
+    return mark
 
 
 def _tell_apart(
@@ -238,7 +277,7 @@ def _is_between(x: float, strip: Strip, own: Sequence[RowDigit]) -> bool:
 def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     """Whether ink stands like a digit of a number, between two others."""
     x, _, width, height = mark.row_box
-    boxes = [member.digit.row_box for member in own if member.digit.accepted]
+    boxes = [row_digit.digit.row_box for row_digit in own if row_digit.digit.accepted]
     near = NEAR_INK * strip.digit_height
     before = any(0 <= x - left - wide <= near for left, _, wide, _ in boxes)
     after = any(0 <= left - x - width <= near for left, _, wide, _ in boxes)

@@ -62,7 +62,7 @@ def split_lines(
     sides = [shape for shape in (*vertical, *others) if _is_side(line, shape)]
     vertical = [shape for shape in vertical if shape not in sides]
     others = [shape for shape in others if shape not in sides]
-    middles = [each.middle_x for each in placed if each.member.digit.accepted]
+    middles = [each.middle_x for each in placed if each.row_digit.digit.accepted]
     cells = [shape for strokes in line.ink.cells for shape in strip.to_shapes(strokes)]
     edges = [side.centre_x * strip.unit for side in (*cells, *sides)]
     if len(edges) < MIN_TICKS or not is_one_per_box(edges, middles):
@@ -117,7 +117,7 @@ def _is_frame(strip: Strip, shape: Shape, placed: Sequence[PlacedDigit]) -> bool
         x < each.left
         and each.left + each.ink.shape[1] < x + width
         and y < each.top + each.ink.shape[0] / 2 < y + height
-        and each.member.digit.accepted
+        and each.row_digit.digit.accepted
         for each in placed
     )
 

@@ -147,7 +147,7 @@ def is_middle_dot(mark: Mark, strip: Strip) -> bool:
 
 def is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = TOUCHING) -> bool:
     """Whether ink is beside the digits of its row, and touches none; `least` in heights."""
-    gap = gap_beside(mark.row_box, (member.digit.row_box for member in own))
+    gap = gap_beside(mark.row_box, (row_digit.digit.row_box for row_digit in own))
     return gap >= least * strip.digit_height
 
 

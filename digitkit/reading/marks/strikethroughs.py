@@ -70,15 +70,17 @@ INSIDE = 0.3
 on."""
 
 
-def find_strikethroughs(lines: Mapping[int, Line], members: Sequence[RowDigit]) -> Iterator[Mark]:
+def find_strikethroughs(
+    lines: Mapping[int, Line], row_digits: Sequence[RowDigit]
+) -> Iterator[Mark]:
     """Find the lines through numbers: ink that makes them incomplete.
 
     Args:
         lines: the rows with an accepted digit, by their number.
-        members: the digits that are reported, with their rows.
+        row_digits: the digits that are reported, with their rows.
     """
     for row, line in lines.items():
-        own = [each for each in members if each.digit.row == row and each.digit.accepted]
+        own = [each for each in row_digits if each.digit.row == row and each.digit.accepted]
         for mark in (*_find_long(line, own), *_find_short(line, own)):
             if not line.strip.is_cut(mark.box):  # else it may go on beyond the image
                 yield mark
@@ -158,8 +160,8 @@ def _group_on_lines(line: Line, placed: Sequence[PlacedDigit]) -> Iterator[list[
 
 def _is_alone(placed: PlacedDigit, own: Sequence[RowDigit], strip: Strip) -> bool:
     """Whether a digit is a number by itself, and has no bar of its own."""
-    digit = placed.member.digit
-    others = (each.digit.row_box for each in own if each is not placed.member)
+    digit = placed.row_digit.digit
+    others = (each.digit.row_box for each in own if each is not placed.row_digit)
     is_apart = gap_beside(digit.row_box, others) >= APART * strip.digit_height
     return is_apart and digit.digit not in BARRED
 
@@ -215,9 +217,9 @@ def _find_straight(
     return columns, rows
 
 
-def _sides_of(strip: Strip, member: RowDigit) -> tuple[float, float]:
+def _sides_of(strip: Strip, row_digit: RowDigit) -> tuple[float, float]:
     """The left and right side of a digit, pixels of the strip."""
-    shape = strip.shape_of_member(member)
+    shape = strip.shape_of_member(row_digit)
     return shape.left * strip.unit, (shape.left + shape.width) * strip.unit
 
 

@@ -143,18 +143,18 @@ def find_candidates(
         may_be_mixed: whether a whole number may stand beside a fraction.
     """
     rows = group_by_row(digits)
-    heights = {row: measure_height(members) for row, members in rows.items()}
-    parts = {row: place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
+    heights = {row: measure_height(in_row) for row, in_row in rows.items()}
+    parts = {row: place_parts(row, in_row, marks, heights[row]) for row, in_row in rows.items()}
     page_gaps = [gap for row in parts.values() for gap in digit_gaps(row)]
     table = has_columns([digit.row_box for digit in digits], [digit.row for digit in digits])
     limits = {
-        row: choose_gap(digit_gaps(members), page_gaps, table=table) if gap is None else gap
-        for row, members in parts.items()
+        row: choose_gap(digit_gaps(row_parts), page_gaps, table=table) if gap is None else gap
+        for row, row_parts in parts.items()
     }
     if gap is None:
         limits = continue_columns(parts, limits)
     groups = [
-        group for row, members in parts.items() for group in group_parts(members, limits[row])
+        group for row, row_parts in parts.items() for group in group_parts(row_parts, limits[row])
     ]
     if may_be_mixed:
         groups = split_mixed_numbers(groups)

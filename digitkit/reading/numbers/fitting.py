@@ -74,9 +74,9 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
     kept, dropped = list[Number](), list[Number]()
     candidates = find_candidates(reading.digits, reading.marks, gap=gap)
     heights = accepted_heights(reading.digits)
-    for row, members in groupby(candidates, lambda number: number.row):
+    for row, in_row in groupby(candidates, lambda number: number.row):
         marks = [mark for mark in reading.marks if mark.row == row]
-        for number in _join_row(list(members), field, marks):
+        for number in _join_row(list(in_row), field, marks):
             digits = _fit_digits(number, field)
             changed |= {id(old): new for old, new in zip(number.digits, digits, strict=True)}
             if any(digit.accepted for digit in digits):

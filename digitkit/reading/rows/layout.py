@@ -29,11 +29,11 @@ class RowDigit:
     detection: Detection
 
 
-def group_rows(members: Sequence[RowDigit]) -> dict[int, list[RowDigit]]:
-    """The members of each row."""
+def group_rows(row_digits: Sequence[RowDigit]) -> dict[int, list[RowDigit]]:
+    """The digits of each row."""
     rows: dict[int, list[RowDigit]] = {}
-    for member in members:
-        rows.setdefault(member.digit.row, []).append(member)
+    for row_digit in row_digits:
+        rows.setdefault(row_digit.digit.row, []).append(row_digit)
     return rows
 
 
@@ -55,28 +55,28 @@ class RowGeometry:
         accepted: the row's accepted digits.
     """
 
-    def __init__(self, members: Sequence[RowDigit]) -> None:
+    def __init__(self, row_digits: Sequence[RowDigit]) -> None:
         """Fit it to a row.
 
         Args:
-            members: the row's digits, at least one of them accepted.
+            row_digits: the row's digits, at least one of them accepted.
         """
-        self.row = members[0].digit.row
-        self.tilt = float(np.median([member.detection.tilt for member in members]))
-        self.accepted = [member for member in members if member.digit.accepted]
-        sizes = np.array([member.digit.row_box[2:] for member in self.accepted], np.float64)
+        self.row = row_digits[0].digit.row
+        self.tilt = float(np.median([row_digit.detection.tilt for row_digit in row_digits]))
+        self.accepted = [row_digit for row_digit in row_digits if row_digit.digit.accepted]
+        sizes = np.array([row_digit.digit.row_box[2:] for row_digit in self.accepted], np.float64)
         self.digit_height = float(np.median(np.maximum(sizes[:, 1], sizes[:, 0] / 2)))
         self.scale = max(self.digit_height / DIGIT_HEIGHT, 0.5)
         self.unit = self.digit_height / self.scale
-        middles = self.to_level([member.digit.box for member in self.accepted])
+        middles = self.to_level([row_digit.digit.box for row_digit in self.accepted])
         # From here to where the digits' level boxes are.
-        boxes = np.array([member.digit.row_box for member in self.accepted], np.float64)
+        boxes = np.array([row_digit.digit.row_box for row_digit in self.accepted], np.float64)
         self._offset = (boxes[:, :2] + boxes[:, 2:] / 2 - middles).mean(0)
         middles = middles[np.argsort(middles[:, 0], kind="stable")]
         self._slope, self._start = _fit_line(middles)
         self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
-        everything = self.to_level([member.digit.box for member in members])[:, 0]
-        widest = max(member.digit.row_box[2] for member in members) / 2
+        everything = self.to_level([row_digit.digit.box for row_digit in row_digits])[:, 0]
+        widest = max(row_digit.digit.row_box[2] for row_digit in row_digits) / 2
         room = widest + REACH * self.digit_height
         self.left = float(everything.min()) - room
         self.top = -HALF * self.digit_height

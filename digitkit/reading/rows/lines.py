@@ -52,18 +52,19 @@ SAME = 0.3
 """A digit and what the line reader sees are one if their middles are this near, in heights."""
 
 
-def lay_strip(image: GreyImage, members: Sequence[RowDigit]) -> Strip:
+def lay_strip(image: GreyImage, row_digits: Sequence[RowDigit]) -> Strip:
     """The strip of a row, accepted digits or not.
 
     Args:
         image: that the row is in.
-        members: the row's digits, at least one.
+        row_digits: the row's digits, at least one.
     """
-    if not any(member.digit.accepted for member in members):
-        members = [
-            replace(member, digit=replace(member.digit, accepted=True)) for member in members
+    if not any(row_digit.digit.accepted for row_digit in row_digits):
+        row_digits = [
+            replace(row_digit, digit=replace(row_digit.digit, accepted=True))
+            for row_digit in row_digits
         ]
-    return Strip(image, members)
+    return Strip(image, row_digits)
 
 
 def to_input(ink: Ink) -> U8:
@@ -281,21 +282,21 @@ def _near(probabilities: F32, x: float, around: int = AROUND) -> F32:
 
 
 def read_lines(
-    image: GreyImage, members: Sequence[RowDigit], reader: LineReader
+    image: GreyImage, row_digits: Sequence[RowDigit], reader: LineReader
 ) -> dict[int, Line]:
     """Read each row of an image as a whole.
 
     Args:
         image: that the digits are in.
-        members: all its digits, with their rows.
+        row_digits: all its digits, with their rows.
         reader: the network.
 
     Returns:
         The rows by their numbers, without those whose digits do not stand out from the paper.
     """
     lines = dict[int, Line]()
-    for row, own in group_rows(members).items():
-        if any(member.detection.whole_image for member in own):
+    for row, own in group_rows(row_digits).items():
+        if any(row_digit.detection.whole_image for row_digit in own):
             continue
         line = read_line(image, own, reader)
         if line is not None:
@@ -303,8 +304,8 @@ def read_lines(
     return lines
 
 
-def read_line(image: GreyImage, members: Sequence[RowDigit], reader: LineReader) -> Line | None:
+def read_line(image: GreyImage, row_digits: Sequence[RowDigit], reader: LineReader) -> Line | None:
     """Read the row of some digits as a whole; None where they do not stand out from the paper."""
-    strip = lay_strip(image, members)
+    strip = lay_strip(image, row_digits)
     ink = strip.ink
     return None if ink is None else Line(strip, ink, reader.read(to_input(ink)))

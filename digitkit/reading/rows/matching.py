@@ -20,45 +20,47 @@ class RowMatch(NamedTuple):
     """The digits of a row, and what the line reader sees in it.
 
     Attributes:
-        members: the digits of the row.
+        row_digits: the digits of the row.
         peaks: where the line reader sees a digit, without the digits of other rows.
-        matches: the member at each peak; None where there is none.
-        apart: for each peak, whether it has no member and is not part of a wide digit.
+        matches: the digit at each peak; None where there is none.
+        apart: for each peak, whether it has no digit and is not part of a wide digit.
     """
 
-    members: list[RowDigit]
+    row_digits: list[RowDigit]
     peaks: list[Peak]
     matches: list[RowDigit | None]
     apart: list[bool]
 
 
-def match_row(line: Line, members: Sequence[RowDigit]) -> RowMatch:
+def match_row(line: Line, row_digits: Sequence[RowDigit]) -> RowMatch:
     """Match the digits of a row with the peaks of the line reader.
 
     Args:
         line: the row.
-        members: all digits of the image.
+        row_digits: all digits of the image.
     """
     strip = line.strip
-    own = [member for member in members if member.digit.row == strip.row]
-    peaks = own_peaks(strip, line.peaks, members)
+    own = [row_digit for row_digit in row_digits if row_digit.digit.row == strip.row]
+    peaks = own_peaks(strip, line.peaks, row_digits)
     matches = _match_peaks(strip, own, peaks)
     apart = [
-        member is None and not _is_part(strip, peak, own)
-        for peak, member in zip(peaks, matches, strict=True)
+        row_digit is None and not _is_part(strip, peak, own)
+        for peak, row_digit in zip(peaks, matches, strict=True)
     ]
     return RowMatch(own, peaks, matches, apart)
 
 
-def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[RowDigit]) -> list[Peak]:
+def own_peaks(strip: Strip, peaks: Sequence[Peak], row_digits: Sequence[RowDigit]) -> list[Peak]:
     """The peaks without those of accepted digits of other rows.
 
     Args:
         strip: the row's.
         peaks: what was seen in it.
-        members: all digits of the image.
+        row_digits: all digits of the image.
     """
-    others = [each.digit for each in members if each.digit.row != strip.row and each.digit.accepted]
+    others = [
+        each.digit for each in row_digits if each.digit.row != strip.row and each.digit.accepted
+    ]
     if not others:
         return list(peaks)
     places = strip.locate([digit.box for digit in others])
@@ -70,35 +72,35 @@ def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[RowDigit]) 
 
 
 def _match_peaks(
-    strip: Strip, members: Sequence[RowDigit], peaks: Sequence[Peak]
+    strip: Strip, row_digits: Sequence[RowDigit], peaks: Sequence[Peak]
 ) -> list[RowDigit | None]:
-    """The member at each peak, None without one.
+    """The digit at each peak, None without one.
 
     Accepted ones come before others, those that the row shows as the same digit before others, and
     near ones before others.
     """
     matches: list[RowDigit | None] = [None] * len(peaks)
-    if not members:
+    if not row_digits:
         return matches
-    middles = strip.locate([member.digit.box for member in members])[:, 0].tolist()
+    middles = strip.locate([row_digit.digit.box for row_digit in row_digits])[:, 0].tolist()
     pairs = sorted(
-        (not member.digit.accepted, member.digit.digit != peak.digit, away, i, k)
-        for k, (member, middle) in enumerate(zip(members, middles, strict=True))
+        (not row_digit.digit.accepted, row_digit.digit.digit != peak.digit, away, i, k)
+        for k, (row_digit, middle) in enumerate(zip(row_digits, middles, strict=True))
         for i, peak in enumerate(peaks)
         if (away := abs(peak.x - middle)) <= SAME * strip.unit
     )
     used = set[int]()
     for *_, i, k in pairs:
         if matches[i] is None and k not in used:
-            matches[i] = members[k]
+            matches[i] = row_digits[k]
             used.add(k)
     return matches
 
 
-def _is_part(strip: Strip, peak: Peak, members: Sequence[RowDigit]) -> bool:
+def _is_part(strip: Strip, peak: Peak, row_digits: Sequence[RowDigit]) -> bool:
     """Whether what the line reader sees is a part of a wide digit, of which it sees two."""
     return any(
-        member.digit.digit == peak.digit != 1
-        and abs(strip.x_of(member.digit.box) - peak.x) < PART * strip.unit
-        for member in members
+        row_digit.digit.digit == peak.digit != 1
+        and abs(strip.x_of(row_digit.digit.box) - peak.x) < PART * strip.unit
+        for row_digit in row_digits
     )

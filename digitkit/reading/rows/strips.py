@@ -56,16 +56,16 @@ MAX_STRIP_SIDE = (1 << 15) - 2
 
 
 class PlacedDigit(NamedTuple):
-    """A member's ink in a strip.
+    """A digit's ink in a strip.
 
     Attributes:
-        member: whose it is.
+        row_digit: whose it is.
         left: x coordinate of its crop in the strip; it may be partly outside.
         top: y coordinate.
         ink: bright on dark, uint8 ``[h, w]``.
     """
 
-    member: RowDigit
+    row_digit: RowDigit
     left: int
     top: int
     ink: U8
@@ -86,15 +86,15 @@ class PlacedDigit(NamedTuple):
 class Strip(RowGeometry):
     """A row, level and at a fixed size: its pixels, and the ink in them."""
 
-    def __init__(self, image: GreyImage, members: Sequence[RowDigit]) -> None:
+    def __init__(self, image: GreyImage, row_digits: Sequence[RowDigit]) -> None:
         """Lay it along a row.
 
         Args:
             image: that the row is in.
-            members: the row's digits, at least one of them accepted.
+            row_digits: the row's digits, at least one of them accepted.
         """
-        super().__init__(members)
-        self._members = list(members)
+        super().__init__(row_digits)
+        self._members = list(row_digits)
         self._image = image
         self._placed: dict[RowDigit, PlacedDigit | None] = {}
 
@@ -137,29 +137,29 @@ class Strip(RowGeometry):
         """Where the strokes of the accepted digits are, uint8 ``[height, width]``, 0 or 1."""
         return self.cover(self.place(self.accepted))
 
-    def place(self, members: Sequence[RowDigit]) -> list[PlacedDigit]:
-        """The ink of members in the strip, of those that are within it."""
-        new = [member for member in members if member not in self._placed]
+    def place(self, row_digits: Sequence[RowDigit]) -> list[PlacedDigit]:
+        """The ink of digits in the strip, of those that are within it."""
+        new = [row_digit for row_digit in row_digits if row_digit not in self._placed]
         if new:
-            centres = self.to_level([member.digit.box for member in new])
+            centres = self.to_level([row_digit.digit.box for row_digit in new])
             tops = centres[:, 1] - self.middle_y(centres[:, 0]) - self.top
-            for member, x, y in zip(new, centres[:, 0].tolist(), tops.tolist(), strict=True):
-                self._placed[member] = self._place(member, x, y)
-        found = (self._placed[member] for member in members)
+            for row_digit, x, y in zip(new, centres[:, 0].tolist(), tops.tolist(), strict=True):
+                self._placed[row_digit] = self._place(row_digit, x, y)
+        found = (self._placed[row_digit] for row_digit in row_digits)
         return [each for each in found if each is not None]
 
-    def _place(self, member: RowDigit, x: float, y: float) -> PlacedDigit | None:
-        width, height = (max(1, round(side / self.scale)) for side in member.digit.row_box[2:])
+    def _place(self, row_digit: RowDigit, x: float, y: float) -> PlacedDigit | None:
+        width, height = (max(1, round(side / self.scale)) for side in row_digit.digit.row_box[2:])
         left = round((x - self.left) / self.scale - width / 2)
         top = round(y / self.scale - height / 2)
         if left >= self.shape[1] or top >= self.shape[0] or left + width <= 0 or top + height <= 0:
             return None
-        crop = cut_to_ink(member.detection.ink)
+        crop = cut_to_ink(row_digit.detection.ink)
         ink = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
-        return PlacedDigit(member, left, top, np.asarray(ink, np.uint8))
+        return PlacedDigit(row_digit, left, top, np.asarray(ink, np.uint8))
 
     def draw(self, placed: Sequence[PlacedDigit]) -> U8:
-        """A layer with the ink of members, uint8 ``[height, width]``."""
+        """A layer with the ink of digits, uint8 ``[height, width]``."""
         layer = np.zeros(self.shape, np.uint8)
         for each in placed:
             part, ink = each.cut(layer)
@@ -167,7 +167,7 @@ class Strip(RowGeometry):
         return layer
 
     def cover(self, placed: Sequence[PlacedDigit]) -> U8:
-        """Where the strokes of members are, uint8 ``[height, width]``, 0 or 1."""
+        """Where the strokes of digits are, uint8 ``[height, width]``, 0 or 1."""
         drawn = self.draw(placed)
         return np.asarray(cv2.threshold(drawn, STROKE, 1, cv2.THRESH_BINARY)[1], np.uint8)
 
@@ -196,14 +196,14 @@ class Strip(RowGeometry):
         """The shapes of ink that fills boxes of the strip."""
         return [self.shape_of(np.ones((h, w), np.uint8), x, y) for x, y, w, h in boxes]
 
-    def shape_of_member(self, member: RowDigit) -> Shape:
-        """The shape of a member's ink."""
-        size = [max(1, round(side / self.scale)) for side in member.digit.row_box[2:]]
-        ink = (cut_to_ink(member.detection.ink) > INK_LEVEL).astype(np.uint8)
+    def shape_of_member(self, row_digit: RowDigit) -> Shape:
+        """The shape of a digit's ink."""
+        size = [max(1, round(side / self.scale)) for side in row_digit.digit.row_box[2:]]
+        ink = (cut_to_ink(row_digit.detection.ink) > INK_LEVEL).astype(np.uint8)
         ink = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-        centre = self.to_level([member.digit.box])[0]
+        centre = self.to_level([row_digit.digit.box])[0]
         middle = centre[1] - float(self.middle_y(centre[:1])[0])
-        width, height = (side / self.digit_height for side in member.digit.row_box[2:])
+        width, height = (side / self.digit_height for side in row_digit.digit.row_box[2:])
         left = (centre[0] - self.left) / self.digit_height - width / 2
         top = middle / self.digit_height - height / 2
         return Shape(left, top, width, height, float(ink.sum()) / self.unit**2, ink)
@@ -213,9 +213,9 @@ class Strip(RowGeometry):
         y = (shape.top - self.top / self.digit_height) * self.unit
         return round(shape.left * self.unit), round(y)
 
-    def is_at_end(self, member: RowDigit) -> bool:
+    def is_at_end(self, row_digit: RowDigit) -> bool:
         """Whether a digit is so near to an end that there may be more of its number beyond."""
-        shape = self.shape_of_member(member)
+        shape = self.shape_of_member(row_digit)
         width = self.shape[1] / self.unit
         return shape.left < MAX_INK_DISTANCE or shape.left + shape.width > width - MAX_INK_DISTANCE
 
@@ -233,7 +233,7 @@ class Strip(RowGeometry):
         room, (x, _, width, _) = 1 + self.scale, box
         if room < x < self._image.shape[1] - room - width:
             return False
-        boxes = [member.digit.box for member in self.accepted]
+        boxes = [row_digit.digit.box for row_digit in self.accepted]
         return not any(
             2 * (min(x + width, left + wide) - max(x, left)) >= width for left, _, wide, _ in boxes
         )
@@ -244,7 +244,7 @@ class Strip(RowGeometry):
         Beyond the border a strip repeats what is at it; a ruled line goes on on the other side.
         """
         _, top, _, height = self.to_boxes(shape)[0]
-        boxes = [member.digit.box for member in self.accepted]
+        boxes = [row_digit.digit.box for row_digit in self.accepted]
         ends_above = top + height < np.median([y + h for _, y, _, h in boxes])
         begins_below = top > np.median([y for _, y, _, _ in boxes])
         return bool(

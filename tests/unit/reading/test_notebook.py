@@ -30,7 +30,7 @@ def test_a_row_per_number_with_its_digits():
     assert re.match(r"7\d\d\.\d%", rows[1])
     assert rows[2] == "–not accepted"
     titles = [image.get("title") for image in table.iter("img")]
-    assert titles == ["1 >99.9%", "8? 62.5%", "7 93.8%", "3? 50.0%"]
+    assert titles == ["1 >99.9%", "8? 62.5%", "7 93.7%", "3? 50.0%"]
     assert html.count("dashed") == 3
     data = next(table.iter("img")).get("src").removeprefix("data:image/png;base64,")
     image = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_GRAYSCALE)

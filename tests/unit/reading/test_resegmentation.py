@@ -178,9 +178,9 @@ def test_alike_digits_closer_than_strokes_are_one_unless_they_are_ones(digit, co
 def test_a_wide_digit_in_which_the_row_shows_two_is_matched_with_its_own(one_of_each):
     box = 20, 0, 24, 28
     digit = replace(make_digit({9: 0.99}), box=box)
-    member = RowDigit(digit, Detection(box, one_of_each[9]))
+    row_digit = RowDigit(digit, Detection(box, one_of_each[9]))
     middle = np.array([[32.0, 0.0]])
     strip = cast("Strip", SimpleNamespace(unit=28.0, locate=lambda boxes: middle))
     classes = np.eye(NONE + 1, dtype=np.float32)
     nine, one = Peak(24.5, classes[9]), Peak(33.0, classes[1])
-    assert _match_peaks(strip, [member], [nine, one]) == [member, None]
+    assert _match_peaks(strip, [row_digit], [nine, one]) == [row_digit, None]

@@ -194,14 +194,14 @@ def test_a_long_scribble_is_a_sign_if_it_is_shown_as_one_and_as_no_digit(shown, 
     ],
 )
 def test_a_stroke_before_a_number_may_be_a_1(before, behind, may_be_one):
-    def member(x: int, width: int) -> SimpleNamespace:
+    def row_digit(x: int, width: int) -> SimpleNamespace:
         return SimpleNamespace(digit=SimpleNamespace(row_box=(x, 50, width, UNIT), accepted=True))
 
     line = SimpleNamespace(
         strip=SimpleNamespace(digit_height=UNIT), digit_probability_at_sign=lambda box: 0.1
     )
     stroke = Mark("sign", (50, 50, 12, UNIT), 0)
-    own = [member(x, width) for x, width in [*before, (66, 30), (100, 30), (180, 30)]]
+    own = [row_digit(x, width) for x, width in [*before, (66, 30), (100, 30), (180, 30)]]
     marks = [stroke, *(Mark("sign", (x, 50, width, UNIT), 0) for x, width in behind)]
     assert may_lead(stroke, marks, line, own) == may_be_one
     colon = [Mark("sign", (44, y, 4, 4), 0) for y in (60, 80)]

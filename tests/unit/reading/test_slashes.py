@@ -26,22 +26,22 @@ def stroke(degrees: float) -> np.ndarray:
     return ink
 
 
-def member(value: int, x: int, degrees: float = 0, row: int = 0) -> RowDigit:
+def row_digit(value: int, x: int, degrees: float = 0, row: int = 0) -> RowDigit:
     digit = make_digit({value: 0.99999}, x, row=row)
     digit = replace(digit, box=(x, 50 + 100 * row, 30, HEIGHT))
     return RowDigit(digit, Detection(digit.box, stroke(degrees)))
 
 
-def accepted(members: list[RowDigit], sign: float = 0.2) -> list[bool]:
+def accepted(row_digits: list[RowDigit], sign: float = 0.2) -> list[bool]:
     """Which digits of rows that show 1s as signs with a probability stay accepted."""
     shown = np.zeros(15, np.float32)
     shown[SIGN] = sign
     line = SimpleNamespace(max_probabilities_near=lambda box: shown)
-    digits = [each.digit for each in members]
-    return [digit.accepted for digit in doubt_slashes(digits, members, {0: line, 1: line})]
+    digits = [each.digit for each in row_digits]
+    return [digit.accepted for digit in doubt_slashes(digits, row_digits, {0: line, 1: line})]
 
 
-OTHERS = [member(1, 0, 2, row=1), member(4, 40, row=1), member(1, 80, 4, row=1)]
+OTHERS = [row_digit(1, 0, 2, row=1), row_digit(4, 40, row=1), row_digit(1, 80, 4, row=1)]
 
 
 @pytest.mark.parametrize("degrees", [-30, 0, 20, 45])
@@ -59,20 +59,25 @@ def test_what_has_no_ink_does_not_lean():
         (25, 0.2, OTHERS, False),
         (25, 0.05, OTHERS, True),  # the row shows no sign
         (8, 0.2, OTHERS, True),  # it does not lean
-        (25, 0.2, [member(1, 0, 20, row=1), member(1, 80, 22, row=1)], True),  # as all others do
+        (
+            25,
+            0.2,
+            [row_digit(1, 0, 20, row=1), row_digit(1, 80, 22, row=1)],
+            True,
+        ),  # as all others do
         (25, 0.2, OTHERS[1:], True),  # there is too little to compare with
         (12, 0.2, OTHERS, True),
         (75, 0.2, OTHERS, True),  # a digit and a dash
     ],
 )
 def test_a_1_that_leans_more_than_others_may_be_a_slash(degrees, sign, others, is_one):
-    members = [member(5, 0), member(1, 40, degrees), member(8, 80), *others]
-    assert accepted(members, sign) == [True, is_one, True] + [True] * len(others)
+    row_digits = [row_digit(5, 0), row_digit(1, 40, degrees), row_digit(8, 80), *others]
+    assert accepted(row_digits, sign) == [True, is_one, True] + [True] * len(others)
 
 
 def test_a_slash_has_digits_close_on_both_sides():
-    members = [member(5, 0), member(1, 40, 25), member(8, 120), *OTHERS]
-    assert accepted(members) == [True] * len(members)
+    row_digits = [row_digit(5, 0), row_digit(1, 40, 25), row_digit(8, 120), *OTHERS]
+    assert accepted(row_digits) == [True] * len(row_digits)
 
 
 @pytest.mark.parametrize(
@@ -82,13 +87,13 @@ def test_a_slash_has_digits_close_on_both_sides():
         (75, 300, OTHERS, True),
         (30, 300, OTHERS, True),
         (45, 80, OTHERS, True),  # it ends a number
-        (45, 300, [member(1, 0, 32, row=1), member(1, 80, 38, row=1)], True),
+        (45, 300, [row_digit(1, 0, 32, row=1), row_digit(1, 80, 38, row=1)], True),
         (45, 300, [], True),
     ],
 )
 def test_a_1_alone_that_leans_far_more_than_others_is_a_tick(degrees, x, others, is_one):
-    members = [member(5, 0), member(8, 40), member(1, x, degrees), *others]
-    assert accepted(members, 0.0) == [True, True, is_one] + [True] * len(others)
+    row_digits = [row_digit(5, 0), row_digit(8, 40), row_digit(1, x, degrees), *others]
+    assert accepted(row_digits, 0.0) == [True, True, is_one] + [True] * len(others)
 
 
 @pytest.mark.parametrize("shown", [0.2, 0.02])
@@ -112,7 +117,7 @@ def test_a_slash_of_a_page_is_in_doubt(reader, one_of_each, change_row, shown):
 
 
 def test_without_1s_all_digits_stay():
-    assert accepted([member(5, 0), member(8, 40)]) == [True, True]
+    assert accepted([row_digit(5, 0), row_digit(8, 40)]) == [True, True]
     assert accepted([]) == []
 
 
@@ -125,10 +130,10 @@ def fuse_among(ones: int, lean: float, degrees: float, height: int = HEIGHT) -> 
         degrees: the lean of the one in question.
         height: its height, pixels.
     """
-    members = [member(1, 100 * i, lean) for i in range(ones)] + [member(1, 900, degrees)]
-    last = members[-1]
+    row_digits = [row_digit(1, 100 * i, lean) for i in range(ones)] + [row_digit(1, 900, degrees)]
+    last = row_digits[-1]
     box = (900, 50, 30, height)
-    members[-1] = replace(last, digit=replace(last.digit, box=box))
+    row_digits[-1] = replace(last, digit=replace(last.digit, box=box))
     one, sign = np.zeros((2, 15), np.float32)
     one[1], sign[SIGN] = 0.99, 0.99
     line = SimpleNamespace(
@@ -137,7 +142,7 @@ def fuse_among(ones: int, lean: float, degrees: float, height: int = HEIGHT) -> 
         count_signs=lambda box: 0,
         probabilities_at=lambda box: sign if box[0] == 900 else one,
     )
-    return [each for each in fuse_predictions(members, {0: line}, 0.1) if each.digit.box == box]
+    return [each for each in fuse_predictions(row_digits, {0: line}, 0.1) if each.digit.box == box]
 
 
 @pytest.mark.parametrize(
