@@ -27,7 +27,7 @@ def intersects(a: Box, b: Box) -> bool:
 
 def intersection_area(a: Box, b: Box) -> int:
     """The area that two boxes have in common, square pixels."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    width = overlap_width(a, b)
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     return max(0, width) * max(0, height)
 
@@ -35,6 +35,11 @@ def intersection_area(a: Box, b: Box) -> int:
 def overlap_fraction(a: Box, b: Box) -> float:
     """The fraction of the smaller of two boxes that is in the other one as well, 0–1."""
     return intersection_area(a, b) / max(1, min(a[2] * a[3], b[2] * b[3]))
+
+
+def overlap_width(a: Box, b: Box) -> int:
+    """How wide the part of two boxes is that is above or below both, pixels; negative for a gap."""
+    return min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
 
 
 def gap_beside(box: Box, others: Iterable[Box]) -> float:

@@ -20,7 +20,7 @@ from digitkit.images.cv import cv2
 from digitkit.reading.detection.detections import ClassifiedDetection, Detection, Page
 from digitkit.reading.digits.fusion import combine_in_row
 from digitkit.reading.digits.missed_digits import OVERLAP, to_detection
-from digitkit.reading.marks.finding import MIN_ATTACHED, REMNANT, beyond, is_written
+from digitkit.reading.marks.finding import MIN_ATTACHED, STROKE_EDGE, beyond, is_written
 from digitkit.reading.marks.kinds import MAYBE_SIGN
 from digitkit.reading.networks.line_reader import POINT, SIGN
 from digitkit.reading.rows.layout import RowDigit
@@ -191,7 +191,7 @@ def _join(line: Line, owners: I32, part: _Part, own: Sequence[int]) -> Shape | N
         own: the digit's number, and that of the part if it was taken for a digit.
     """
     strip = line.strip
-    reach = max(1, round(REMNANT * strip.unit)) + 1
+    reach = max(1, round(STROKE_EDGE * strip.unit)) + 1
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     h, w = part.ink.shape
     # Around the part, as far as a digit reaches.

@@ -49,15 +49,15 @@ from digitkit.reading.rows.shapes import (
 from digitkit.reading.rows.strip_ink import FAINT, STROKE, Ink
 from digitkit.reading.rows.strips import BAND, PlacedDigit, Strip
 
-SWALLOWED = 0.7
+MIN_MERGED_STROKE = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
 
-REMNANT = 0.06
+STROKE_EDGE = 0.06
 """Ink this close to a digit's strokes is their edge, in heights."""
 
 MIN_ATTACHED = 0.05
 """Minimum area of ink connected with a digit that is ink of its own, in squares of the digit
-height; the edges of the digit's strokes (`REMNANT`) do not count."""
+height; the edges of the digit's strokes (`STROKE_EDGE`) do not count."""
 
 SHARED = 0.1
 """A piece of ink belongs to a digit if at least this fraction of it are strokes of digits."""
@@ -81,7 +81,7 @@ SHARP, SHADOW = 0.6, 1.1
 """Ink whose edges are less steep than this fraction of those of its row's digits, and that is wider
 than this, in heights, is a shadow or a reflection; what is narrower may be a smudged digit."""
 
-TUCKED = 0.25
+MIN_TUCKED_POINT = 0.25
 """Minimum probability at which the row shows a point that is above or below a part of a digit, as
 beside the foot of a 7, 0–1."""
 
@@ -260,7 +260,7 @@ def _find_others(line: Line, placed: Sequence[PlacedDigit], taken: U8) -> list[S
     low = _are_low(ink.stats, strip.unit)
     apart = (shared < SHARED * areas) | _are_marks(ink, low, strip.unit)
     for i in np.flatnonzero(low & ~apart).tolist():
-        apart[i] = _shows_point(line, strip.to_shape(ink.labels, ink.stats, i), TUCKED)
+        apart[i] = _shows_point(line, strip.to_shape(ink.labels, ink.stats, i), MIN_TUCKED_POINT)
     apart[_find_swallowed(line, placed)] = True
     apart[0] = False
     shapes = [strip.to_shape(ink.labels, ink.stats, i) for i in np.flatnonzero(apart).tolist()]
@@ -275,7 +275,7 @@ def _find_others(line: Line, placed: Sequence[PlacedDigit], taken: U8) -> list[S
 
 def beyond(mask: U8, taken: U8, unit: float) -> U8:
     """Ink that is beyond the edges of the strokes that are taken; uint8 ``[height, width]``."""
-    reach = 2 * max(1, round(REMNANT * unit)) + 1
+    reach = 2 * max(1, round(STROKE_EDGE * unit)) + 1
     near = cv2.dilate(taken, np.ones((reach, reach), np.uint8))
     return np.asarray(cv2.subtract(mask, near), np.uint8)
 
@@ -333,7 +333,7 @@ def _find_swallowed(line: Line, placed: Sequence[PlacedDigit]) -> list[int]:
     """Strokes that a digit's detection took with it: as high as the digit, and beside it."""
     strip, ink = line.strip, line.ink
     left, _, width, height, _ = ink.stats.T
-    tall = np.flatnonzero(height >= SWALLOWED * strip.unit)
+    tall = np.flatnonzero(height >= MIN_MERGED_STROKE * strip.unit)
     tall = tall[tall > 0]
     main, beside, reach = set[int](), set[int](), NEXT_TO * strip.unit
     middles = left[tall] + width[tall] / 2

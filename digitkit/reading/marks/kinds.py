@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from digitkit.arrays import F32, Box
-from digitkit.boxes import middle_x
+from digitkit.boxes import middle_x, overlap_width
 from digitkit.reading.marks.signs import (
     MIN_TALL,
     NO_DIGIT,
@@ -339,6 +339,5 @@ def _belongs(mark: Mark, digit: Box) -> bool:
 
 def _is_over(mark: Mark, digit: Box) -> bool:
     """Whether most of a mark, which is not much wider, is above or below a digit."""
-    x, _, width, _ = mark.row_box
-    common = min(x + width, digit[0] + digit[2]) - max(x, digit[0])
-    return 2 * common >= width and width <= WIDER * digit[2]
+    width = mark.row_box[2]
+    return 2 * overlap_width(mark.row_box, digit) >= width and width <= WIDER * digit[2]

@@ -89,7 +89,7 @@ def find_strikethroughs(
 def _find_long(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
     """Horizontal strikes that are as long as ruled lines; `own` are the row's accepted digits."""
     strip = line.strip
-    runs = list(_find_runs(line))
+    runs = list(_find_line_spans(line))
     sides = [_sides_of(strip, each) for each in own] if runs else []
     for start, end in runs:
         crossed = [
@@ -223,7 +223,7 @@ def _sides_of(strip: Strip, row_digit: RowDigit) -> tuple[float, float]:
     return shape.left * strip.unit, (shape.left + shape.width) * strip.unit
 
 
-def _find_runs(line: Line) -> Iterator[tuple[int, int]]:
+def _find_line_spans(line: Line) -> Iterator[tuple[int, int]]:
     """Where horizontal lines through the middle of a strip begin and end within it, pixels."""
     strip, lines = line.strip, line.ink.lines
     columns = np.flatnonzero(lines.horizontal_columns(_rows(strip, AROUND)))

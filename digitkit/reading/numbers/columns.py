@@ -14,7 +14,7 @@ from itertools import pairwise
 from digitkit.boxes import bounding_box, middle_x
 from digitkit.reading.numbers.grouping import SEPARATORS
 from digitkit.reading.numbers.parts import Part, digit_gaps
-from digitkit.reading.numbers.spacing import GULF
+from digitkit.reading.numbers.spacing import MIN_GAP_RATIO
 
 MIN_GAP, MIN_PAIRS = 0.45, 2
 """All gaps of a row separate if each is at least as wide as the first value, in heights, and at
@@ -131,7 +131,7 @@ def _count_pairs(row: _Row, other: _Row) -> int:
 
     0 if a digit is above or below a gap, or if two are above or below the same number.
     """
-    if min(row.gaps) < GULF * other.widest_inner:
+    if min(row.gaps) < MIN_GAP_RATIO * other.widest_inner:
         return 0
     aside = ASIDE * row.height
     start, end = other.numbers[0][0] - aside, other.numbers[-1][1] + aside

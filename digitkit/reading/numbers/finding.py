@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -184,38 +184,23 @@ def _to_number(group: Group, height: float) -> Number:
     if group.before and group.before.kind in SEPARATORS and _is_near(group.before, parts[0]):
         parts = [group.before, *parts]  # which is in the number before it, too
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
-    text, guess, reasons, signs = "", "", list[str](), list[tuple[int, str]]()
-    count = 0
-    for place, part in enumerate(parts):
-        if part.digit:
-            count += 1
-            text += str(part.digit.digit) if part.digit.accepted else "?"
-            guess += str(part.digit.digit)
-            reasons += _doubts(part, count)
-        elif _is_legible(parts, place):
-            signs.append((count, _TEXT[part.kind]))
-            text += _TEXT[part.kind]
-            guess += _TEXT[part.kind]
-        else:
-            text += "" if text.endswith("?") else "?"
-            reasons.append(_describe_ink(parts, place))
-    boxes = [digit.row_box for digit in digits]
-    exponents = (_find_exponent(boxes[:count]) for count, _ in signs)  # of factors
-    raised = next((at for at in (*exponents, _find_raised(boxes)) if at is not None), None)
+    spelled = _spell(parts)
+    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
+    reasons = list(spelled.doubts)
+    raised = _find_raised_digit(digits, spelled.signs)
     if raised is not None:
         reasons.append(f"digit {raised + 1} is raised, as in an exponent, a fraction or cents")
-    reasons += _doubt_separators(signs, len(digits))
+    reasons += _doubt_separators(spelled.signs, len(digits))
     if group.space:
         reasons.append(f"a fraction may begin after digit {group.space}")
-    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
     if is_far:
         reasons.append("the dash on its left may be a minus")
     confidence = number_confidence(_features(replace(group, parts=parts), height))
     if not reasons and confidence < MIN_COMPLETE:
         reasons.append(describe_doubt(confidence))
     return Number(
-        text=text,
-        guess=guess,
+        text=spelled.text,
+        guess=spelled.guess,
         complete=not reasons,
         confidence=confidence,
         box=box,
@@ -223,10 +208,55 @@ def _to_number(group: Group, height: float) -> Number:
         column=0,
         digits=digits,
         reasons=tuple(dict.fromkeys(reasons)),
-        signs=tuple(signs),
-        unread=is_far
-        + sum(not each.digit and not _is_legible(parts, i) for i, each in enumerate(parts)),
+        signs=tuple(spelled.signs),
+        unread=is_far + spelled.unread,
     )
+
+
+@dataclass
+class _Spelled:
+    """The parts of a number as text.
+
+    Attributes:
+        text: with ``?`` for what is in doubt.
+        guess: with the most likely digits.
+        signs: each with the number of digits before it.
+        doubts: why what is in doubt is so.
+        unread: how many pieces of ink cannot be read.
+    """
+
+    text: str = ""
+    guess: str = ""
+    signs: list[tuple[int, str]] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    unread: int = 0
+
+
+def _spell(parts: Sequence[Part]) -> _Spelled:
+    spelled, count = _Spelled(), 0
+    for place, part in enumerate(parts):
+        if part.digit:
+            count += 1
+            spelled.text += str(part.digit.digit) if part.digit.accepted else "?"
+            spelled.guess += str(part.digit.digit)
+            spelled.doubts += _doubts(part, count)
+        elif _is_legible(parts, place):
+            sign = _TEXT[part.kind]
+            spelled.signs.append((count, sign))
+            spelled.text += sign
+            spelled.guess += sign
+        else:
+            spelled.text += "" if spelled.text.endswith("?") else "?"
+            spelled.doubts.append(_describe_ink(parts, place))
+            spelled.unread += 1
+    return spelled
+
+
+def _find_raised_digit(digits: Sequence[Digit], signs: Sequence[tuple[int, str]]) -> int | None:
+    """From which digit of a number, or of a factor of it, on they are raised; None for none."""
+    boxes = [digit.row_box for digit in digits]
+    exponents = (_find_exponent(boxes[:count]) for count, _ in signs)
+    return next((at for at in (*exponents, _find_raised(boxes)) if at is not None), None)
 
 
 def _doubt_separators(signs: Sequence[tuple[int, str]], count: int) -> list[str]:

@@ -150,34 +150,34 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     if accepted == number.digits and text == number.guess:
         return replace(number, digits=accepted)
     # A field settles neither clear digits nor ink that belongs to no digit.
-    reasons = [_state_change(text, number.text, field)]
+    doubts = list[str]()
     pairs = list(zip(number.digits, digits, strict=True))
     if any(old.accepted and new.accepted and old.digit != new.digit for old, new in pairs):
-        reasons.append("a digit was clear, and read as another one")
+        doubts.append("a digit was clear, and read as another one")
     if number.signs and not signs:
-        reasons.append("a decimal separator or a minus was left out")
+        doubts.append("a decimal separator or a minus was left out")
     if any(digit.cut for digit in digits):
-        reasons.append("a digit is cut by the border")
+        doubts.append("a digit is cut by the border")
     if any(digit.spoiled for digit in accepted):
-        reasons.append(f"a digit {SPOILED_DOUBT}")
+        doubts.append(f"a digit {SPOILED_DOUBT}")
     if number.unread:
-        reasons.append("ink next to its digits cannot be read")
+        doubts.append("ink next to its digits cannot be read")
     likely, before = (
         math.prod(digit.confidence for digit in each) for each in (accepted, number.digits)
     )
     # Not only the digits may be wrong.
     confidence = likely * min(1.0, number.confidence / max(before, 1e-9))
-    if len(reasons) == 1 and confidence < MIN_COMPLETE:
-        reasons.append(describe_doubt(confidence))
+    if not doubts and confidence < MIN_COMPLETE:
+        doubts.append(describe_doubt(confidence))
     return replace(
         number,
         text=text,
         guess=text,
         signs=signs,
-        complete=len(reasons) == 1,
+        complete=not doubts,
         confidence=confidence,
         digits=accepted,
-        reasons=tuple(reasons),
+        reasons=(_state_change(text, number.text, field), *doubts),
     )
 
 

@@ -27,14 +27,14 @@ MIN_GAP = 0.55
 MAX_GAP = 2.2
 """Digits that are further apart are never of one number."""
 
-CLEAR_GAP, GULF = 0.45, 1.75
+CLEAR_GAP, MIN_GAP_RATIO = 0.45, 1.75
 """Minimum width of narrow gaps between numbers, in heights, and minimum ratio between them and the
 next smaller gap. A row needs two such gaps and at least `FEW` smaller ones."""
 
 FEW = 5
 """With fewer gaps, a row says little: the gaps of the page count for it, too."""
 
-LEAP = 2.1
+JUMP_RATIO = 2.1
 """Where no gap of a row is between some size and this many times as much, the larger ones are
 between numbers."""
 
@@ -76,17 +76,17 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     for place, (lower, upper) in enumerate(pairwise(ordered)):
         # A single smaller gap proves nothing where others are usual.
         if _is_gulf(ordered, place + 1) or upper >= max(
-            MIN_GAP, LEAP * (lower if place else usual)
+            MIN_GAP, JUMP_RATIO * (lower if place else usual)
         ):
             limit = min(limit, upper)
     return _with_alike(ordered, limit)
 
 
 def _is_gulf(ordered: Sequence[float], place: int) -> bool:
-    """Whether the gaps of a row from a place on are clearly wider than the others; see `GULF`."""
+    """Whether a row's gaps from a place on are far wider than the others (`MIN_GAP_RATIO`)."""
     if not FEW <= place < len(ordered) - 1:
         return False
-    return ordered[place] >= max(CLEAR_GAP, GULF * ordered[place - 1])
+    return ordered[place] >= max(CLEAR_GAP, MIN_GAP_RATIO * ordered[place - 1])
 
 
 def _with_alike(ordered: Sequence[float], limit: float) -> float:
@@ -97,7 +97,7 @@ def _with_alike(ordered: Sequence[float], limit: float) -> float:
             continue
         if least > ALIKE * upper or upper < MIN_CLOSE_GAP:
             break
-        if upper >= LEAP * lower:
+        if upper >= JUMP_RATIO * lower:
             return upper
         least = upper
     return limit
@@ -109,7 +109,7 @@ def _are_single(row: Sequence[float], page: Sequence[float]) -> bool:
     if not row or len(others) < FEW:
         return False
     most = others[3 * (len(others) - 1) // 4]
-    return min(row) >= max(COLUMN_GAP, LEAP * most + GAP_EXTRA)
+    return min(row) >= max(COLUMN_GAP, JUMP_RATIO * most + GAP_EXTRA)
 
 
 def _in_order(gaps: Iterable[float]) -> list[float]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.images.masks import find_runs
 from digitkit.reading.networks.line_reader import (
     COLUMN_STRIDE,
     HEIGHT,
@@ -168,11 +169,9 @@ class Line:
         return self._find_shown(self.probabilities[POINT], least)
 
     def _find_shown(self, shown: F32, least: float) -> list[Peak]:
-        runs = _find_runs((shown >= least).tolist())
         return [
-            _to_peak(self.probabilities, columns, shown, self._scale)
-            for is_clear, columns in runs
-            if is_clear
+            _to_peak(self.probabilities, np.arange(start, end), shown, self._scale)
+            for start, end in find_runs(shown >= least)
         ]
 
     @cached_property
@@ -211,7 +210,7 @@ class Peak(NamedTuple):
         return int(self.probabilities[:SIGN].argmax())
 
 
-def _find_runs(values: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+def _equal_columns(values: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
     """The columns of each run of equal values, and the value."""
     column = 0
     for value, run in groupby(values):
@@ -244,7 +243,7 @@ def find_peaks(probabilities: F32, scale: float, unit: float) -> list[Peak]:
     digits = probabilities[:SIGN]
     kinds = np.where(digits.sum(0) >= MIN_PEAK, digits.argmax(0), -1).tolist()
     peaks = list[Peak]()
-    for kind, columns in _find_runs(kinds):
+    for kind, columns in _equal_columns(kinds):
         if kind >= 0:
             count = max(1, (len(columns) + 1) // RUN) if kind == 1 else 1
             parts = np.array_split(columns, count)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F32, F64, I32, U8, Box
-from digitkit.boxes import turn_points
+from digitkit.boxes import overlap_width, turn_points
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connected_components, find_runs
@@ -233,9 +233,8 @@ class Strip(RowGeometry):
         room, (x, _, width, _) = 1 + self.scale, box
         if room < x < self._image.shape[1] - room - width:
             return False
-        boxes = [row_digit.digit.box for row_digit in self.accepted]
         return not any(
-            2 * (min(x + width, left + wide) - max(x, left)) >= width for left, _, wide, _ in boxes
+            2 * overlap_width(box, row_digit.digit.box) >= width for row_digit in self.accepted
         )
 
     def is_smeared(self, shape: Shape) -> bool:
