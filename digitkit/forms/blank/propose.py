@@ -52,6 +52,17 @@ DOTTED = 0.8
 MAX_CELL_GAP = 0.006
 """Boxes that are this near to each other are cells of one comb."""
 
+NUMBER_WIDTH, NUMBER_ASPECT = 0.04, 1.2
+"""Boxes wider than this, and wider than this in their heights, are for a number each."""
+
+HINT = 0.45
+"""Print in a box that is paler than this, relative to a form's dark print, is a hint such as
+``DD``, over which people write."""
+
+CORNER, ROUNDED_ASPECT = 0.012, 1.3
+"""A rounded corner of a box is at most this large; such a box is at least this wide, in its height:
+so circles are not taken for boxes."""
+
 
 def propose_fields(reference: U8, page: U8 | None = None) -> tuple[FormField, ...]:
     """The fields that a blank form may have, from the top, those of a row from the left.
@@ -62,14 +73,21 @@ def propose_fields(reference: U8, page: U8 | None = None) -> tuple[FormField, ..
     """
     side = max(reference.shape)
     darkness = find_print(reference)
-    dark = (darkness >= DARK).astype(np.uint8)
-    horizontal, vertical = _find_lines((darkness >= FAINT).astype(np.uint8))
+    dark, strong = (darkness >= DARK).astype(np.uint8), _find_strong_print(darkness)
+    faint = (darkness >= FAINT).astype(np.uint8)
+    horizontal, vertical = _find_lines(faint)
     outlined = _find_cells(horizontal, vertical)
+    rounded = _find_cells(horizontal | _find_corners(faint, horizontal, vertical), vertical)
+    outlined += [
+        cell
+        for cell in rounded
+        if cell.w >= ROUNDED_ASPECT * cell.h and not any(intersects(cell, one) for one in outlined)
+    ]
     combs = [
         comb
         for comb in _join_cells(outlined + _find_light_cells(page, outlined), side)
         if max(cell.h for cell in comb) <= MAX_HEIGHT * side
-        or (len(comb) > 1 and all(_has_room(dark, cell) for cell in comb))
+        or (len(comb) > 1 and all(_has_room(strong, cell) for cell in comb))
     ]
     thick = np.asarray(cv2.dilate(dark, np.ones((3, 3), np.uint8)), np.uint8)
     gap = np.ones((round(DOT_GAP * side), 1), np.uint8)
@@ -80,7 +98,7 @@ def propose_fields(reference: U8, page: U8 | None = None) -> tuple[FormField, ..
             comb if len(comb) > 1 else _divide_box(thick, dotted, horizontal, comb[0]),
         )
         for comb in combs
-        if len(comb) > 1 or (comb[0].w >= MIN_BOX * side and _has_room(dark, comb[0]))
+        if len(comb) > 1 or (comb[0].w >= MIN_BOX * side and _has_room(strong, comb[0]))
     ]
     horizontal |= find_dotted_lines(dark)
     cells = [cell for comb in combs for cell in comb]
@@ -111,6 +129,37 @@ def find_print(reference: U8) -> U8:
     side = max(7, max(reference.shape) // 150) | 1
     window = np.ones((side, side), np.uint8)
     return np.asarray(cv2.morphologyEx(reference, cv2.MORPH_BLACKHAT, window), np.uint8)
+
+
+def _find_strong_print(darkness: U8) -> U8:
+    """The print of a form without paler hints, uint8 ``[H, W]`` of 0 and 1."""
+    printed = darkness[darkness >= DARK]
+    usual = float(np.percentile(printed, 95)) if len(printed) else 0.0
+    return np.asarray(darkness >= max(DARK, HINT * usual), np.uint8)
+
+
+def _find_corners(faint: U8, horizontal: U8, vertical: U8) -> U8:
+    """Rounded corners of boxes: print that joins a horizontal line with a vertical one.
+
+    Args:
+        faint: what is printed, uint8 ``[H, W]`` of 0 and 1.
+        horizontal: the horizontal lines.
+        vertical: the vertical lines.
+
+    Returns:
+        uint8 ``[H, W]`` of 0 and 1.
+    """
+    size = round(CORNER * max(faint.shape)) | 1
+    square, three = np.ones((size, size), np.uint8), np.ones((3, 3), np.uint8)
+    near = cv2.min(cv2.dilate(horizontal, square), cv2.dilate(vertical, square))
+    labels, stats = connected_components(
+        np.asarray(cv2.min(cv2.dilate(faint, three), near), np.uint8)
+    )
+    joins = np.ones(len(stats), np.bool_)
+    for lines in (horizontal, vertical):
+        joins &= np.bincount(labels[cv2.dilate(lines, three) > 0], minlength=len(stats)) > 0
+    joins[0] = False  # the paper
+    return np.asarray(joins[labels], np.uint8)
 
 
 def _find_lines(dark: U8) -> tuple[U8, U8]:
@@ -175,6 +224,7 @@ def _join_cells(cells: Sequence[Cell], side: int) -> list[list[Cell]]:
             alike = (
                 abs(cell.w - last.w) < 0.25 * min(cell.w, last.w)
                 and cell.w < MAX_CELL_ASPECT * cell.h
+                and not (cell.w > NUMBER_WIDTH * side and cell.w > NUMBER_ASPECT * cell.h)
             )
             if near and is_level and alike and len(comb) < MAX_CELLS:
                 comb.append(cell)
@@ -184,10 +234,10 @@ def _join_cells(cells: Sequence[Cell], side: int) -> list[list[Cell]]:
     return combs
 
 
-def _has_room(dark: U8, box: Cell) -> bool:
+def _has_room(strong: U8, box: Cell) -> bool:
     """Whether print inside of a box leaves room to write."""
-    least = DOT * max(dark.shape)
-    _, stats = connected_components(dark[box.y : box.y + box.h, box.x : box.x + box.w])
+    least = DOT * max(strong.shape)
+    _, stats = connected_components(strong[box.y : box.y + box.h, box.x : box.x + box.w])
     rows, columns = np.zeros(box.h, bool), np.zeros(box.w, bool)
     for x, y, w, h in stats[1:, :4].tolist():
         is_inside = x > 0 and y > 0 and x + w < box.w and y + h < box.h  # no side of the box

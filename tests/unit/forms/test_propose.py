@@ -236,6 +236,43 @@ def test_a_unit_or_a_point_leaves_room_in_a_box(text, x):
     assert found.box == pytest.approx((100, 300, 160, 40), abs=5)
 
 
+@pytest.mark.parametrize("radius", [6, 12])
+def test_a_box_with_rounded_corners(radius):
+    page = sheet()
+    left, top, right, bottom = 100, 300, 340, 345
+    for x, y, angle in (
+        (left, top, 180),
+        (right, top, 270),
+        (right, bottom, 0),
+        (left, bottom, 90),
+    ):
+        centre = x + radius * (1 if x == left else -1), y + radius * (1 if y == top else -1)
+        cv2.ellipse(page, centre, (radius, radius), angle, 0, 90, 60, 2, cv2.LINE_AA)
+    for y in (top, bottom):
+        cv2.line(page, (left + radius, y), (right - radius, y), 60, 2)
+    for x in (left, right):
+        cv2.line(page, (x, top + radius), (x, bottom - radius), 60, 2)
+    (found,) = propose_fields(page)
+    assert found.box == pytest.approx((left, top, right - left, bottom - top), abs=5)
+
+
+@pytest.mark.parametrize(("grey", "count"), [(215, 1), (0, 0)])
+def test_a_pale_hint_in_a_box_is_written_over(grey, count):
+    page = sheet()
+    cv2.rectangle(page, (100, 300), (260, 340), 0, 1)
+    cv2.putText(page, "Monday", (106, 327), cv2.FONT_HERSHEY_SIMPLEX, 0.6, grey, 2, cv2.LINE_AA)
+    assert len(propose_fields(page)) == count
+
+
+def test_wide_cells_of_a_table_are_fields_of_their_own():
+    page = sheet()
+    for x in range(100, 500, 80):
+        cv2.rectangle(page, (x, 300), (x + 80, 355), 0, 1)
+    found = propose_fields(page)
+    assert [one.box[0] for one in found] == pytest.approx(range(100, 500, 80), abs=5)
+    assert not any(one.cells for one in found)
+
+
 @pytest.mark.parametrize("fill", [150, 190, 217])
 def test_a_shaded_comb(fill):
     page = sheet()
