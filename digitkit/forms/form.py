@@ -7,6 +7,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from statistics import mean
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -45,6 +47,10 @@ CROP_MARGIN = 0.25
 
 MIN_NAMED = 0.35
 """With less of a form's print than this share, a picture shows another one or none."""
+
+VERSIONS = 0.03
+"""Templates whose scores are nearer to the best one than this may be versions of one form: the one
+is taken whose fields are there."""
 
 
 @dataclass(frozen=True)
@@ -185,10 +191,14 @@ class Form:
     def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
         picture = Picture(image)
         best: tuple[_Known, Registration] | None = None
+        located: list[tuple[_Known, Registration]] = []
         for kinds in ROUNDS:
             for known in self._known:
                 found = known.registrar.register(picture, kinds)
-                if found is not None and is_better(found, best[1] if best else None):
+                if found is None:
+                    continue
+                located.append((known, found))
+                if is_better(found, best[1] if best else None):
                     best = known, found
             if best is not None and best[1].is_in_place:
                 break
@@ -203,7 +213,9 @@ class Form:
                 f"the form {best[0].template.name!r} was not found well enough: {fault}",
                 hint="take the picture again: all of the form, flat and sharp",
             )
-        return best
+        least = best[1].score - VERSIONS
+        versions = [each for each in located if not each[1].fault and each[1].score >= least]
+        return best if len(versions) == 1 else max(versions, key=partial(_fields_seen, image))
 
     def _read_fields(
         self, known: _Known, image: GreyImage, placement: Placement
@@ -217,7 +229,7 @@ class Form:
             if is_cut_off(inks[i], one.box, threshold):
                 # The print farther away says nothing of the field.
                 taller = cutter.taller.cut(image, placement)
-                inks[i] = replace(taller, is_known=inks[i].is_known)
+                inks[i] = replace(taller, print_seen=inks[i].print_seen)
         pairs = list(zip(fields, inks, strict=True))
         cut: list[Comb | Lattice] = [
             (cut_cells if one.cells else cut_lattice)(one, ink, threshold, self.line_reader)
@@ -245,6 +257,13 @@ class Form:
                 hypotheses = replace(hypotheses, doubts=tuple(doubts))
             found[one.name] = hypotheses
         return found
+
+
+def _fields_seen(image: GreyImage, located: tuple[_Known, Registration]) -> tuple[float, float]:
+    """Of how many fields the print is there, and how much of it on average; both 0–1."""
+    known, registration = located
+    inks = [cutter.cut(image, registration.placement) for cutter in known.cutters]
+    return mean(ink.is_known for ink in inks), mean(ink.print_seen for ink in inks)
 
 
 def _find_doubt(ink: FieldInk, box: Box, threshold: float, *, has_print: bool) -> str | None:

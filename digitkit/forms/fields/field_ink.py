@@ -78,7 +78,8 @@ class FieldInk:
         near: 1 where print is or nearly is, uint8 ``[h, w]``.
         others: 1 where another field is, uint8 ``[h, w]``.
         is_inside: whether the picture shows the whole field.
-        is_known: whether the print around and in it is that of the template.
+        print_seen: how much of the template's print around and in it is there, 0–1, in the square
+            that shows least.
         edges: 1 where it is dark beside brighter paper, but no stroke, uint8 ``[h, w]``.
     """
 
@@ -89,8 +90,13 @@ class FieldInk:
     near: U8 = field(repr=False)
     others: U8 = field(repr=False)
     is_inside: bool = True
-    is_known: bool = True
+    print_seen: float = 1.0
     edges: U8 | None = field(default=None, repr=False)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the print around and in it is that of the template."""
+        return self.print_seen >= MIN_SEEN
 
     def to_pixels(self, box: Box) -> tuple[float, float, float, float]:
         """A box of the reference in pixels of the ink: left, top, right, bottom."""
@@ -215,7 +221,7 @@ class FieldCutter:
             self._near,
             self._others,
             self._is_inside(placement, image.shape),
-            self._least_print(darkness, gain) >= MIN_SEEN,
+            self._least_print(darkness, gain),
             edges,
         )
 
@@ -235,7 +241,7 @@ class FieldCutter:
         is_there = ((near >= dark) * self._solid).astype(np.float32)
         size = self._expected.shape[1], self._expected.shape[0]
         there = cv2.resize(is_there, size, interpolation=cv2.INTER_AREA)
-        return float((there[self._counted] / self._expected[self._counted]).min())
+        return min(1.0, float((there[self._counted] / self._expected[self._counted]).min()))
 
     def _find_shift(self, darkness: U8) -> tuple[int, int]:
         if darkness.shape[0] <= self._soft.shape[0] or darkness.shape[1] <= self._soft.shape[1]:

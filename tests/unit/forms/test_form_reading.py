@@ -190,6 +190,42 @@ def test_the_template_that_matches_is_taken(folder, one_of_each):
     error_of(FormError, form.read, blank_form(2))
 
 
+def move_comb(page: np.ndarray) -> np.ndarray:
+    """A version of the blank form whose field `b` is 30 pixels lower."""
+    page = page.copy()
+    comb = page[315:370, 335:525].copy()
+    page[315:370, 335:525] = 255
+    page[345:400, 335:525] = comb
+    return page
+
+
+def test_of_two_versions_that_is_taken_whose_fields_are_there(folder, one_of_each, monkeypatch):
+    """Also where the other one's print, away from the fields, is found as well or better."""
+    old = write_form(folder / "versions", rules="", name="old")
+    fields = FIELDS.replace("[340, 320, 180, 44]", "[340, 350, 180, 44]")
+    new = write_form(folder / "versions", fields, "", name="new")
+    picture = new.with_suffix(".png")
+    save(picture, move_comb(blank_form()))
+    new.write_text(
+        new.read_text("utf-8").replace(file_sha256(old.with_suffix(".png")), file_sha256(picture)),
+        "utf-8",
+    )
+    for paths in ((old, new), (new, old)):
+        form = Form(*paths)
+        for known in form._known:
+            register = known.registrar.register
+            better = 0.01 * (known is form._known[0])  # noise decides which score is higher
+
+            def noisy(picture, kinds, register=register, better=better):
+                found = register(picture, kinds)
+                return found and replace(found, score=found.score - 0.01 + better)
+
+            monkeypatch.setattr(known.registrar, "register", noisy)
+        assert form.read(fill_form(one_of_each)).template == "old"
+        page = fill_form(one_of_each, {"number": WRITTEN["number"]}, move_comb(blank_form()))
+        assert form.read(page).template == "new"
+
+
 def test_what_a_form_is_made_of(folder, tmp_path):
     assert error_of(ConfigError, Form).field == "form"
     checksums = {"nothing": lambda text: True}
