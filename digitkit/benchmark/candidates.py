@@ -77,11 +77,11 @@ def inspect_models(config: BenchConfig, paths: Sequence[tuple[str, Path]]) -> li
     names = ", ".join(candidate.name for candidate in candidates)
     if config.input_scale is not None and all(one.scale is None for one in candidates):
         raise ModelError(
-            "an input scale is for third-party models, and none can be measured", subject=names
+            "an input scale is for third-party models, but none can be measured", subject=names
         )
     if config.recommend and all(one.facts.precision is None for one in candidates):
         raise ReportError(
-            "a recommendation requires a digitkit model, and none can be measured", subject=names
+            "a recommendation requires a digitkit model, but none can be measured", subject=names
         )
     return candidates
 

@@ -167,7 +167,7 @@ def command(
 
     Each image, or page of a PDF, TIFF, GIF or WebP file, gives one line as soon as it is read: its
     numbers, rows separated by slashes, ? for a digit in doubt or ink that cannot be read, and why.
-    What cannot be read at all gives one line on stderr, the rest continues, and the exit code is 1.
+    An unreadable input gives one line on stderr; the run continues, and the exit code is 1.
 
     A JSON line has source, page (of a file with several), text (rows separated by newlines),
     numbers (text, complete, confidence, box, row, column, guess, reasons, digits), dropped (numbers

@@ -85,7 +85,7 @@ NoTokenOption = Annotated[
     bool,
     typer.Option(
         "--no-token",
-        help="Let everyone in who reaches the service.",
+        help="Accept requests from anyone who can reach the service.",
         rich_help_panel=SERVICE,
     ),
 ]

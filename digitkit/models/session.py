@@ -106,7 +106,7 @@ def make_session(path: Path, threads: int = 1) -> Session:
             raise ModelError(
                 f"is not an ONNX model, or only a part of one ({size:,} bytes)",
                 subject=str(path),
-                hint="copy it anew, or name another .onnx file or a shipped model",
+                hint="copy the file again, or name another .onnx file or a shipped model",
             ) from error
         raise ModelError(
             f"ONNX Runtime {ort.__version__} cannot load it ({size} bytes): {one_line(error)}",

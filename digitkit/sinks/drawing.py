@@ -26,7 +26,7 @@ CLEAR = 0.99
 """Digits below this confidence are labelled with it."""
 
 MAX_LABELS = 1000
-"""Most digits for whose labels room is looked for; a thousand take a second."""
+"""Maximum number of digits that get a label; a thousand take a second."""
 
 
 def draw(image: Image, reading: Reading, *, exif: bool = True) -> U8:

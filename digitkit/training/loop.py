@@ -196,7 +196,7 @@ def _load_weights(
         return Average(net, recipe.ema, resume.average if resume else None) if recipe.ema else None
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"what to start from does not fit the net {recipe.net!r} and the optimizer "
+            f"the starting weights do not fit the network {recipe.net!r} and the optimizer "
             f"{recipe.optimizer} of this recipe"
         ) from error
 
