@@ -129,6 +129,9 @@ class Form:
         Args:
             images: as `digitkit.Reader.read` takes them.
 
+        Returns:
+            A reading for one picture; a list in the same order for several.
+
         Raises:
             FormError: a picture shows none of the forms. `stream` continues instead.
             DigitkitError: as `digitkit.Reader.read` raises.

@@ -138,6 +138,15 @@ def predict_probabilities(
 
 
 def evaluate(model: Classifier, data: DigitData, *, progress: Progress = no_progress) -> Evaluation:
-    """Run a model on labelled digits and score it; arguments as for `predict_probabilities`."""
+    """Run a model on labelled digits and score it.
+
+    Args:
+        model: the classifier.
+        data: images in normal form, uint8 ``[N, 28, 28]``, and their labels, 0–9; N at least 1.
+        progress: called with what is done, how many images are, and N.
+
+    Raises:
+        ModelRunError: the model fails, or returns no probabilities.
+    """
     probabilities = predict_probabilities(model, data, progress=progress)
     return score_predictions(probabilities, data.labels, data.name)

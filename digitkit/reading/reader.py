@@ -154,6 +154,9 @@ class Reader:
                 BGR, and others); the bytes of an image file; a file open in binary mode; an image
                 of Pillow, of any mode; or several of these.
 
+        Returns:
+            A reading for one image; a list in the same order for several.
+
         Raises:
             InputNotFoundError: the file does not exist.
             SourceError: it cannot be read.
@@ -161,6 +164,7 @@ class Reader:
                 pages: see `read_pages`. `stream` continues instead.
             MissingDependencyError: a package that reads it is not installed.
             InputTypeError: it is of another type, such as None.
+            ModelError, ModelRunError: as `read_frame` raises.
         """
         from digitkit.sources.objects import read_objects
 
@@ -226,6 +230,9 @@ class Reader:
 
     def read_small(self, frames: Sequence[Frame]) -> list[Reading]:
         """Read images for which `is_small` holds as `read_frame` does, in one call of the model.
+
+        Args:
+            frames: at least one.
 
         Returns:
             A reading for each, in order; `Timings.classify` has an equal share of the call, and the

@@ -23,7 +23,7 @@ class Digit:
     Attributes:
         digit: 0 to 9.
         confidence: probability that this is a digit and that it is this one, 0–1.
-        box: bounding box of its ink, pixels of the upright image.
+        box: bounding box of its ink: left, top, width and height, pixels of the upright image.
         row: number of its row, from 0 at the top.
         accepted: whether it counts: its confidence reaches the threshold, the border does not cut
             it, and its row does not show that it is a sign or a line; or a `digitkit.Field`
@@ -76,7 +76,7 @@ class Mark:
 
     Attributes:
         kind: what it is.
-        box: its bounding box, pixels of the upright image.
+        box: its bounding box: left, top, width and height, pixels of the upright image.
         row: number of the row.
         level_box: where its row is tilted, the box in an image turned so that it is level; None
             elsewhere.
@@ -108,7 +108,7 @@ class Number:
             casts doubt on it; else `reasons` say why.
         confidence: probability that `guess` is right as a whole, 0–1; calibrated on synthetic
             pages.
-        box: bounding box of its ink, pixels of the upright image.
+        box: bounding box of its ink: left, top, width and height, pixels of the upright image.
         row: number of its row, from 0 at the top.
         column: number of its column, from 0 at the left; where numbers are not in columns, its
             place in its row.
@@ -160,12 +160,15 @@ class Event:
 class Timings:
     """Duration of each step, milliseconds.
 
+    Of an image that was read in several orientations, the sum over these.
+
     Attributes:
         decode: from the file's bytes to pixels; 0 for an array.
         locate: detecting the digits and extracting their ink; of a large JPEG image with small
             digits also decoding the whole.
         normalise: bringing the ink to MNIST's normal form.
-        classify: the classifier, the line reader, and what their digits make up.
+        classify: the classifier, the line reader and, where it is asked, the grey classifier;
+            reading order, marks and numbers.
     """
 
     decode: float
@@ -227,7 +230,7 @@ class Reading:
 
     @property
     def lone_digits(self) -> tuple[Digit, ...]:
-        """The digits that are not accepted and in no number."""
+        """The digits that are not accepted, and in no number, dropped ones included."""
         numbers = (*self.numbers, *self.dropped)
         used = {id(digit) for number in numbers for digit in number.digits}
         alone = (digit for digit in self.digits if id(digit) not in used)
@@ -245,7 +248,10 @@ class Reading:
 
     @property
     def complete(self) -> bool:
-        """Whether all numbers are complete, and not all of them were dropped."""
+        """Whether all numbers are complete, and not all of them were dropped.
+
+        True, too, where there are none; `verdict` is ``without`` then.
+        """
         some = bool(self.numbers or not self.dropped)
         return some and all(number.complete for number in self.numbers)
 
