@@ -52,10 +52,10 @@ DOTTED = 0.8
 MAX_CELL_GAP = 0.006
 """Boxes that are this near to each other are cells of one comb."""
 
-NUMBER_WIDTH, NUMBER_ASPECT = 0.04, 1.2
+NUMBER_WIDTH, NUMBER_ASPECT = 0.05, 1.3
 """Boxes wider than this, and wider than this in their heights, are for a number each."""
 
-HINT = 0.45
+HINT = 0.3
 """Print in a box that is paler than this, relative to a form's dark print, is a hint such as
 ``DD``, over which people write."""
 
