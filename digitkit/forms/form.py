@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from statistics import mean
 from typing import TYPE_CHECKING, overload
 
@@ -49,8 +48,8 @@ MIN_NAMED = 0.35
 """With less of a form's print than this share, a picture shows another one or none."""
 
 VERSIONS = 0.03
-"""Templates whose scores are nearer to the best one than this may be versions of one form: the one
-is taken whose fields are there."""
+"""Templates that score within this much of the best may be versions of one form; the one whose
+fields are present is taken."""
 
 
 @dataclass(frozen=True)
@@ -193,14 +192,15 @@ class Form:
 
     def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
         picture = Picture(image)
+        located: dict[int, tuple[_Known, Registration]] = {}  # the best of each template
         best: tuple[_Known, Registration] | None = None
-        located: list[tuple[_Known, Registration]] = []
         for kinds in ROUNDS:
-            for known in self._known:
+            for place, known in enumerate(self._known):
                 found = known.registrar.register(picture, kinds)
                 if found is None:
                     continue
-                located.append((known, found))
+                if is_better(found, located[place][1] if place in located else None):
+                    located[place] = known, found
                 if is_better(found, best[1] if best else None):
                     best = known, found
             if best is not None and best[1].is_in_place:
@@ -217,8 +217,12 @@ class Form:
                 hint="take the picture again: all of the form, flat and sharp",
             )
         least = best[1].score - VERSIONS
-        versions = [each for each in located if not each[1].fault and each[1].score >= least]
-        return best if len(versions) == 1 else max(versions, key=partial(_fields_seen, image))
+        versions = [
+            (known, one) for known, one in located.values() if not one.fault and one.score >= least
+        ]
+        if len(versions) == 1:
+            return best
+        return max(versions, key=lambda pair: (*_fields_seen(image, *pair), *pair[1].rank))
 
     def _read_fields(
         self, known: _Known, image: GreyImage, placement: Placement
@@ -262,9 +266,10 @@ class Form:
         return found
 
 
-def _fields_seen(image: GreyImage, located: tuple[_Known, Registration]) -> tuple[float, float]:
+def _fields_seen(
+    image: GreyImage, known: _Known, registration: Registration
+) -> tuple[float, float]:
     """Of how many fields the print is there, and how much of it on average; both 0–1."""
-    known, registration = located
     inks = [cutter.cut(image, registration.placement) for cutter in known.cutters]
     return mean(ink.is_known for ink in inks), mean(ink.print_seen for ink in inks)
 

@@ -117,6 +117,11 @@ class Registration:
         """Whether it has no fault, and its residual is at most `limit`."""
         return not self.fault and self.residual <= self.limit
 
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """Compares registrations: without a fault, then in place, then by score."""
+        return not self.fault, self.is_in_place, self.score
+
 
 @dataclass(frozen=True)
 class Features:
@@ -275,14 +280,8 @@ class Registrar:
 
 
 def is_better(found: Registration, best: Registration | None) -> bool:
-    """Whether a registration is better than the best one before.
-
-    It is without a fault, then it is in place, then by score.
-    """
-    if best is None:
-        return True
-    ours, theirs = ((not one.fault, one.is_in_place, one.score) for one in (found, best))
-    return ours > theirs
+    """Whether a registration is better than the best one before; see `Registration.rank`."""
+    return best is None or found.rank > best.rank
 
 
 def _match(reference: Features, picture: Features, shape: tuple[int, int]) -> F64 | None:

@@ -226,6 +226,37 @@ def test_of_two_versions_that_is_taken_whose_fields_are_there(folder, one_of_eac
         assert form.read(page).template == "new"
 
 
+def test_of_templates_whose_fields_are_seen_alike_the_better_one_is_taken(
+    folder, one_of_each, monkeypatch
+):
+    """And of one template, the registration that is in place."""
+    paths = [write_form(folder / name, rules="", name=name) for name in ("first", "second")]
+    form = Form(*paths)
+    for known, less in zip(form._known, (0.02, 0), strict=True):
+        register = known.registrar.register
+
+        def worse(picture, kinds, register=register, less=less):
+            found = register(picture, kinds)
+            return found and replace(found, score=found.score - less)
+
+        monkeypatch.setattr(known.registrar, "register", worse)
+    assert form.read(fill_form(one_of_each)).template == "second"
+
+    alone = Form(paths[0])
+    (known,) = alone._known
+    (register, rounds) = known.registrar.register, []
+
+    def loose_first(picture, kinds):
+        found = register(picture, kinds)
+        rounds.append(kinds)
+        loose = {"residual": 1.5 * found.limit, "least_found": 1.0} if len(rounds) == 1 else {}
+        return replace(found, **loose)
+
+    monkeypatch.setattr(known.registrar, "register", loose_first)
+    assert alone.read(fill_form(one_of_each)).residual < 1
+    assert len(rounds) == 2
+
+
 def test_what_a_form_is_made_of(folder, tmp_path):
     assert error_of(ConfigError, Form).field == "form"
     checksums = {"nothing": lambda text: True}
