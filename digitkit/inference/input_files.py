@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -63,22 +63,18 @@ def find_inputs(
         watch = FolderWatch(config.watch)
         return InputFiles(guarded(config, _without_written(config, watch)), watch=watch)
 
-    others = {_real(path) for path in passed_over} - {_real(Path(one)) for one in config.sources}
-    files = _without(others, expand_sources(config.sources, nul=config.null, notice=notice))
+    others = frozenset(map(_real, passed_over))
+    files = expand_sources(config.sources, nul=config.null, notice=notice, passed_over=others)
     if "-" in config.sources:
         listed = guarded(config, files)
         if config.resume:  # an image is refused before anything is written
             listed = chain(list(islice(listed, 1)), listed)
         return InputFiles(listed)
-    found = _without(others, expand_sources(config.sources, nul=config.null))
+    found = expand_sources(config.sources, nul=config.null, passed_over=others)
     if config.resume:  # the run wrote them before it was stopped
         found = _without_written(config, found)
     total = sum(1 for _ in guarded(config, found))
     return InputFiles(_without_written(config, files), total)
-
-
-def _without(others: Container[Path], files: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
-    return (item for item in files if not (isinstance(item, Path) and _real(item) in others))
 
 
 def _without_written(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,7 @@ def expand_sources(
     *,
     nul: bool = False,
     notice: Callable[[str], None] | None = None,
+    passed_over: Container[Path] = frozenset(),
 ) -> Iterator[Item | Failure]:
     """Expand sources into files, in order, each as soon as it is known.
 
@@ -63,6 +64,8 @@ def expand_sources(
             page.
         nul: the list on standard input is NUL-separated instead of one path per line.
         notice: called with a line for each folder of which files were skipped.
+        passed_over: files that are not read where they are found in a folder, without links in
+            their paths.
 
     Yields:
         An item for each file; a `Failure` for a source without one.
@@ -72,7 +75,7 @@ def expand_sources(
     """
     for source in list_sources(sources, nul=nul):
         if isinstance(source, str):
-            yield from _expand_one(source, notice)
+            yield from _expand_one(source, notice, passed_over)
         else:
             yield source
 
@@ -106,7 +109,9 @@ def _read_standard_input(nul: bool) -> Iterator[str | ImageBytes | Failure]:
         yield Failure("-", f"cannot be read: {os_reason(error)}")
 
 
-def _expand_one(source: str, notice: Callable[[str], None] | None) -> Iterator[Item | Failure]:
+def _expand_one(
+    source: str, notice: Callable[[str], None] | None, passed_over: Container[Path]
+) -> Iterator[Item | Failure]:
     name = printable_path(mask_password(source))
     path = Path(source)
     try:
@@ -114,7 +119,7 @@ def _expand_one(source: str, notice: Callable[[str], None] | None) -> Iterator[I
             # Path("") would be the current folder.
             yield Failure("''", "is an empty name; name a file or a folder")
         elif path.is_dir():
-            yield from _expand_folder(path, name, notice)
+            yield from _expand_folder(path, name, notice, passed_over)
         elif os.path.lexists(path):
             yield path
         elif is_address(source):
@@ -139,11 +144,11 @@ def address_error(address: str) -> SourceError:
 
 
 def _expand_folder(
-    folder: Path, name: str, notice: Callable[[str], None] | None
+    folder: Path, name: str, notice: Callable[[str], None] | None, passed_over: Container[Path]
 ) -> Iterator[Path | Failure]:
     from digitkit.sources.folders import FolderFiles
 
-    files, empty = FolderFiles(folder), True
+    files, empty = FolderFiles(folder, passed_over), True
     for file in files:
         empty = False
         yield file

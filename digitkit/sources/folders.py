@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,9 +23,10 @@ _EXTRAS = {"PDF file": "pdf", "HEIC file": "heic"}
 class FolderFiles:
     """The files below a folder that are read, in order; the others are counted."""
 
-    def __init__(self, folder: Path) -> None:
-        """Count from nothing."""
+    def __init__(self, folder: Path, passed_over: Container[Path] = frozenset()) -> None:
+        """Count from nothing; see `digitkit.sources.files.expand_sources`."""
         self._folder = folder
+        self._passed_over = passed_over
         self._skipped: Counter[_Kind] = Counter()
 
     def __iter__(self) -> Iterator[Path | Failure]:
@@ -39,6 +40,8 @@ class FolderFiles:
                 yield item
                 continue
             kind = _kind_of(item)
+            if self._passed_over and Path(os.path.realpath(item)) in self._passed_over:
+                continue
             if _is_read(kind):
                 yield item
             else:

@@ -60,8 +60,11 @@ def test_the_template_s_own_pictures_in_a_folder_are_no_forms(one_of_each, tmp_p
     save(tmp_path / "page.png", fill_form(one_of_each))
     read = ("infer", tmp_path, "--form", template, "--format", "jsonl")
     assert [Path(line["source"]).name for line in json_lines(run(*read))] == ["page.png"]
-    named = json_lines(run(*read, tmp_path / "form.png"))
-    assert [Path(line["source"]).name for line in named] == ["form.png", "page.png", "form.png"]
+    for named in (tmp_path / "form.png", tmp_path / "form.p*"):
+        lines = json_lines(run("infer", named, *read[2:]))
+        assert [Path(line["source"]).name for line in lines] == ["form.png"]
+    listed = json_lines(run("infer", "-", *read[2:], stdin=f"{tmp_path / 'form.png'}\n"))
+    assert [Path(line["source"]).name for line in listed] == ["form.png"]
 
 
 def test_a_picture_on_which_opencv_fails_does_not_end_a_run(scans, template, monkeypatch):
