@@ -98,9 +98,10 @@ def reading_bar(*, wanted: bool) -> Iterator[ReadingBar]:
 def print_summary(summary: Summary, job: InferConfig) -> None:
     """What became of the images, in a line or, where there are many, three; what was written."""
     _print_counts(summary, job)
-    if job.camera is not None or summary.interrupted:
+    if job.camera is not None or summary.interrupted or not (summary.images or summary.failures):
         return
-    paths = (job.output, job.report, job.annotate, job.explain)
+    pictures = (job.annotate, job.explain) if summary.images else ()
+    paths = (job.output, job.report, *pictures)
     written = [path for path in paths if path is not None and path.exists()]
     if names := [*filter(None, [job.output_address]), *map(printable_path, written)]:
         print_notice(f"written: {', '.join(names)}")

@@ -75,6 +75,20 @@ def test_many_files_some_broken(tmp_path, digit_file, workers):
     assert len(list((tmp_path / "seen").iterdir())) == 90
 
 
+def test_only_what_was_written_is_named(tmp_path, digit_file):
+    """Nothing that was there before; a table also where all of its records are failures."""
+    bad, seen, table = tmp_path / "bad.png", tmp_path / "seen", tmp_path / "table.csv"
+    bad.write_bytes(b"")
+    seen.mkdir()
+    assert "written: " not in run("infer", bad, "--annotate", seen).stderr
+    assert f"written: {table}" in run("infer", bad, "--output", table).stderr
+    table.unlink()
+    begin = ("infer", digit_file(3), "--output", table, "--resume")
+    assert f"written: {table}" in run(*begin).stderr
+    assert "written: " not in run(*begin).stderr
+    assert run("infer", digit_file(3), "--output", tmp_path / "quiet.csv", "-q").stderr == ""
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_excel_table_shows_what_is_doubtful(tmp_path, workers):
     pytest.importorskip("xlsxwriter")
