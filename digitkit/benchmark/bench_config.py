@@ -100,8 +100,8 @@ class BenchConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be measured."""
         for name in ("threads", "batches", "workers"):
-            if not isinstance(getattr(self, name), tuple):
-                raise ConfigError("must be a tuple of integers", field=name)
+            if not isinstance(value := getattr(self, name), tuple):
+                raise ConfigError(f"must be a tuple of integers, got {value!r}", field=name)
         for name in ("models", "runtimes", "threads", "batches"):
             if not getattr(self, name):
                 raise ConfigError("must not be empty", field=name)

@@ -274,7 +274,7 @@ class Classifier:
             return self._to_prediction(scores.probabilities[0], scores.is_digit[0])
         if not isinstance(images, np.ndarray):
             images = _stack(images)
-        if len(images) == 0:
+        if images.ndim and len(images) == 0:
             return []
         scores = self._scores(images)
         return list(map(self._to_prediction, scores.probabilities, scores.is_digit))

@@ -11,12 +11,12 @@ def round_confidence(confidence: float) -> float:
 
 
 def format_confidence(confidence: float, decimals: int = 1) -> str:
-    """A confidence for people, 0–1, rounded down; where that is not to the nearest: ``>99.9%``.
+    """A confidence for people, 0–1, rounded down; what would round to 100% is ``>99.9%``.
 
     >>> format_confidence(0.9876), format_confidence(0.9876, 0), format_confidence(0.9999)
     ('98.7%', '98%', '>99.9%')
     """
-    most = 10 ** (decimals + 2) - 1
-    steps = min(math.floor(confidence * (most + 1) + 1e-6), most)  # 0.57 * 100 is 56.99…
-    is_more = confidence * (most + 1) >= most + 0.5
-    return f"{'>' * is_more}{steps / (most + 1):.{decimals}%}"
+    scale = 10 ** (decimals + 2)
+    scaled = float(confidence) * scale
+    steps = min(math.floor(scaled + 1e-3), scale - 1)  # 0.7 as float32 is 0.69999…
+    return f"{'>' * (scaled >= scale - 0.5)}{steps / scale:.{decimals}%}"

@@ -59,7 +59,7 @@ def _check_pixels(image: U8, source: str) -> None:
         raise ImageError(
             f"must be uint8 [H, W] or [H, W, 3], got {image.dtype} {list(image.shape)}",
             subject=source,
-            hint="digitkit.images.convert.from_array makes such of other arrays",
+            hint="convert other arrays with digitkit.images.convert.from_array",
         )
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from numbers import Integral
 from types import TracebackType
 from typing import Self
 
@@ -101,11 +102,8 @@ class Live:
         for field, value in (("fps", fps), ("duration", duration)):
             if value is not None and value != math.inf:
                 check_positive(field, value)
-        if size is not None and not (len(size) == 2 and min(size) > 0):
-            raise ConfigError(
-                f"must be a width and a height greater than 0, got {'×'.join(map(str, size))}",
-                field="size",
-            )
+        if size is not None:
+            _check_size(size)
         self.name = camera_name(camera)
         self.dropped = 0
         self.reconnects = 0
@@ -352,3 +350,11 @@ def _end_all() -> None:
     """Let the threads end before the interpreter: inside OpenCV they would abort the process."""
     for live in list(_running):
         live._end()
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+    if not is_pair or not all(isinstance(side, Integral) and side > 0 for side in size):
+        raise ConfigError(
+            f"must be a width and a height, integers greater than 0, got {size!r}", field="size"
+        )

@@ -151,28 +151,28 @@ def _reclassify(mark: Mark, marks: Sequence[Mark], line: Line, match: RowMatch) 
     if probabilities is None or mark.cut or mark.kind == "side":
         return mark
     is_shown = bool(probabilities[SIGN] + probabilities[POINT] >= MAYBE_SIGN)
-    if _is_explained(mark, line, match, is_sign=is_shown):
+    if not is_shown and _is_explained(mark, line, match):
         return None
     if mark.kind in ("ink", "sign"):
         return _reclassify_ink(mark, probabilities, marks, line, match.row_digits)
-    is_between = _is_between(line.strip.x_of(mark.box), line.strip, match.row_digits)
-    is_broken = mark.kind in SEPARATORS and probabilities[POINT] < LIKELY_POINT and is_between
+    is_broken = (
+        mark.kind in SEPARATORS
+        and probabilities[POINT] < LIKELY_POINT
+        and _is_between(line.strip.x_of(mark.box), line.strip, match.row_digits)
+    )
     if is_broken or (mark.kind == "dash" and not is_shown):  # rather the end of a broken stroke
         return replace(mark, kind="ink")
     return mark
 
 
-def _is_explained(mark: Mark, line: Line, match: RowMatch, *, is_sign: bool) -> bool:
+def _is_explained(mark: Mark, line: Line, match: RowMatch) -> bool:
     """Whether a mark is a part of a digit that the row sees, or that is accepted.
 
     Args:
         mark: one of the row's.
         line: the row.
         match: which digits it sees where.
-        is_sign: whether it may see a sign or a point there.
     """
-    if is_sign:
-        return False
     strip = line.strip
     away = np.abs(np.array([peak.x for peak in match.peaks]) - strip.x_of(mark.box)) / strip.unit
     reach = WITHIN if mark.kind == "line" else EXPLAINED

@@ -34,7 +34,8 @@ function makeButton(text, key, title, act) {
 }
 
 function percent(confidence) {
-  return confidence < 0.9995 ? `${(100 * confidence).toFixed(1)}%` : ">99.9%";
+  const steps = Math.floor(1000 * confidence + 1e-3); // rounded down, as in Python
+  return confidence < 0.9995 ? `${(steps / 10).toFixed(1)}%` : ">99.9%";
 }
 
 // What the user types into belongs to the user.

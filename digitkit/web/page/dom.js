@@ -34,9 +34,10 @@ export function makeSvg(tag, attributes, ...children) {
 
 export const wait = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A confidence, never rounded up to 100%. */
+/** A confidence, rounded down. */
 export function percent(/** @type {number} */ confidence) {
-  return confidence < 0.9995 ? `${(100 * confidence).toFixed(1)}%` : ">99.9%";
+  const steps = Math.floor(1000 * confidence + 1e-3); // rounded down, as in Python
+  return confidence < 0.9995 ? `${(steps / 10).toFixed(1)}%` : ">99.9%";
 }
 
 export function seconds(/** @type {number} */ value) {

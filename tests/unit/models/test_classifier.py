@@ -167,6 +167,7 @@ def test_what_cannot_be_classified(shipped, one_of_each):
     narrow = one_of_each[0][:, 1:]
     assert "[28, 28] and [28, 27]" in str(error_of(ImageError, classify, [one_of_each[0], narrow]))
     error_of(ImageError, classify, [narrow])
+    error_of(ImageError, classify, np.array(3, np.uint8))
     assert classify([]) == classify(np.empty((0, 28, 28), np.uint8)) == []
     assert [p.digit for p in classify(np.stack(one_of_each)[:, None])] == list(range(10))
 

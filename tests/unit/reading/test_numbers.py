@@ -302,7 +302,7 @@ def test_a_doubtful_digit_in_a_cell_of_its_own_is_a_number():
     row = [sure(7, 0), sure(2, 40), unsure(5, 400)]
     seven, five = find_numbers(row)
     assert (seven.text, five.text, five.guess, five.complete) == ("72", "?", "5", False)
-    assert five.reasons == ("digit 1 is doubtful (5 at 69%)",)
+    assert five.reasons == ("digit 1 is doubtful (5 at 70%)",)
     assert texts([*row[:2], unsure(5, 400, row=1)]) == ["72"]  # in no row of a digit
     assert texts([*row[:2], make_digit({5: 0.4}, 400)]) == ["72"]  # likely none
     low = replace(row[2], box=(400, 80, 30, 30))
@@ -507,7 +507,7 @@ def test_doubt_is_shown_and_explained():
     cut = replace(sure(9, 80), accepted=False, cut=True)
     (number,) = find_numbers([sure(1, 0), unsure(8, 40), cut])
     assert (number.text, number.guess, number.complete) == ("1??", "189", False)
-    assert number.reasons == ("digit 2 is doubtful (8 at 69%)", "digit 3 is cut by the border")
+    assert number.reasons == ("digit 2 is doubtful (8 at 70%)", "digit 3 is cut by the border")
     (number,) = find_numbers([sure(1, 0), sure(8, 40)], [mark("ink", 72, 60, 20, 40)])
     assert (number.text, number.guess) == ("18?", "18")
     assert number.reasons == ("ink on its right cannot be read",)

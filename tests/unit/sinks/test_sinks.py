@@ -167,6 +167,7 @@ def test_what_a_spreadsheet_would_change_is_kept_as_text(text, cell):
         (0.987, 0, "98%"),
         (0.98796, 1, "98.7%"),
         (0.57, 0, "57%"),
+        (float(np.float32(0.7)), 1, "70.0%"),
         (0, 0, "0%"),
         (1, 1, ">99.9%"),
     ],

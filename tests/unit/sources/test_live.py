@@ -93,7 +93,8 @@ def test_fps_is_a_cap_and_gives_the_newest():
     ("field", "value"),
     [
         ("retry", -1), ("retry", math.nan), ("fps", 0), ("max_frames", 0), ("duration", -2),
-        ("size", (0, 480)), ("size", (640, 480, 3)), ("max_frames", 0.5), ("fps", "3"),
+        ("size", (0, 480)), ("size", (640, 480, 3)), ("size", 5),
+        ("size", "64"), ("size", (1.5, 2)), ("size", ()), ("max_frames", 0.5), ("fps", "3"),
     ],
 )  # fmt: skip
 def test_values_out_of_range(field, value):
