@@ -117,9 +117,9 @@ def find_write_lines(
         if y < SHEET_EDGE * height or y + h > (1 - SHEET_EDGE) * height:
             continue
         room = min(y, round(ROOM * side))
-        box = (x, y - room, w, room)
-        if room < 0.5 * ROOM * side or any(intersects(box, cell) for cell in boxes):
-            continue
+        box, with_line = (x, y - room, w, room), (x, y - room, w, room + h)
+        if room < 0.5 * ROOM * side or any(intersects(with_line, cell) for cell in boxes):
+            continue  # the line may be the upper side of a box with rounded corners
         own = labels[y : y + h, x : x + w] == place
         comb = _find_open_comb(thick, box, y + own.argmax(0))
         meets = np.any(beside_verticals[y : y + h, x : x + w] * own)

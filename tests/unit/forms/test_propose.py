@@ -236,22 +236,19 @@ def test_a_unit_or_a_point_leaves_room_in_a_box(text, x):
     assert found.box == pytest.approx((100, 300, 160, 40), abs=5)
 
 
-def test_a_box_with_rounded_corners_and_a_hint():
+@pytest.mark.parametrize("right", [270, 450])
+def test_a_box_with_rounded_corners_and_a_hint(right):
     page = cv2.resize(sheet(), None, fx=1.5, fy=1.5)
-    left, top, right, bottom, radius = 150, 400, 270, 450, 20
-    for x, y, angle in (
-        (left, top, 180),
-        (right, top, 270),
-        (right, bottom, 0),
-        (left, bottom, 90),
-    ):
+    left, top, bottom, radius = 150, 400, 450, 20
+    corners = ((left, top, 180), (right, top, 270), (right, bottom, 0), (left, bottom, 90))
+    for x, y, angle in corners:
         centre = x + radius * (1 if x == left else -1), y + radius * (1 if y == top else -1)
         cv2.ellipse(page, centre, (radius, radius), angle, 0, 90, 0, 1, cv2.LINE_AA)
     for y in (top, bottom):
         cv2.line(page, (left + radius, y), (right - radius, y), 0, 1)
     for x in (left, right):
         cv2.line(page, (x, top + radius), (x, bottom - radius), 0, 1)
-    cv2.putText(page, "kg", (230, 435), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 200, 1, cv2.LINE_AA)
+    cv2.putText(page, "kg", (right - 40, 435), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 200, 1, cv2.LINE_AA)
     (found,) = propose_fields(page)
     assert found.box == pytest.approx((left, top, right - left, bottom - top), abs=5)
 
