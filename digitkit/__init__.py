@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from digitkit.models.contract import ModelContract
     from digitkit.models.evaluation import Evaluation, evaluate
     from digitkit.reading.numbers.fields import Field
+    from digitkit.reading.numbers.fitting import apply_field
     from digitkit.reading.reader import Reader
     from digitkit.reading.results import Digit, Event, Mark, Number, Reading, Timings
     from digitkit.sinks.drawing import draw
@@ -56,6 +57,7 @@ _MODULES = {
     "Reader": "reading.reader",
     "Reading": "reading.results",
     "Timings": "reading.results",
+    "apply_field": "reading.numbers.fitting",
     "draw": "sinks.drawing",
     "evaluate": "models.evaluation",
     "run_benchmark": "benchmark.runner",
@@ -84,6 +86,7 @@ __all__ = [
     "Reading",
     "Timings",
     "__version__",
+    "apply_field",
     "draw",
     "evaluate",
     "run_benchmark",
