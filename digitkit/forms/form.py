@@ -192,36 +192,35 @@ class Form:
 
     def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
         picture = Picture(image)
-        located: dict[int, tuple[_Known, Registration]] = {}  # the best of each template
-        best: tuple[_Known, Registration] | None = None
+        located: dict[int, Registration] = {}  # the best of each template, by its place
+        best: int | None = None
         for kinds in ROUNDS:
             for place, known in enumerate(self._known):
                 found = known.registrar.register(picture, kinds)
-                if found is None:
-                    continue
-                if is_better(found, located[place][1] if place in located else None):
-                    located[place] = known, found
-                if is_better(found, best[1] if best else None):
-                    best = known, found
-            if best is not None and best[1].is_in_place:
+                if found is not None and is_better(found, located.get(place)):
+                    located[place] = found
+            best = max(located, key=lambda place: located[place].rank, default=None)
+            if best is not None and located[best].is_in_place:
                 break
-        if best is None or best[1].score < MIN_NAMED:
+        if best is None or located[best].score < MIN_NAMED:
             names = ", ".join(template.name for template in self.templates)
             raise FormError(
                 f"no form was found in it: it matches none of the templates ({names})",
                 hint="the picture must show most of the form",
             )
-        if fault := best[1].fault:
+        if fault := located[best].fault:
             raise FormError(
-                f"the form {best[0].template.name!r} was not found well enough: {fault}",
+                f"the form {self._known[best].template.name!r} was not found well enough: {fault}",
                 hint="take the picture again: all of the form, flat and sharp",
             )
-        least = best[1].score - VERSIONS
+        least = located[best].score - VERSIONS
         versions = [
-            (known, one) for known, one in located.values() if not one.fault and one.score >= least
+            (self._known[place], one)
+            for place, one in located.items()
+            if not one.fault and one.score >= least
         ]
         if len(versions) == 1:
-            return best
+            return versions[0]
         return max(versions, key=lambda pair: (*_fields_seen(image, *pair), *pair[1].rank))
 
     def _read_fields(

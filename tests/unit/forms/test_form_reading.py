@@ -199,6 +199,18 @@ def move_comb(page: np.ndarray) -> np.ndarray:
     return page
 
 
+def lower_scores(form: Form, by: tuple[float, ...], monkeypatch) -> None:
+    """Let the registrations of each template have a lower score."""
+    for known, less in zip(form._known, by, strict=True):
+        register = known.registrar.register
+
+        def worse(picture, kinds, register=register, less=less):
+            found = register(picture, kinds)
+            return found and replace(found, score=found.score - less)
+
+        monkeypatch.setattr(known.registrar, "register", worse)
+
+
 def test_of_two_versions_that_is_taken_whose_fields_are_there(folder, one_of_each, monkeypatch):
     """Also where the other one's print, away from the fields, is found as well or better."""
     old = write_form(folder / "versions", rules="", name="old")
@@ -212,15 +224,7 @@ def test_of_two_versions_that_is_taken_whose_fields_are_there(folder, one_of_eac
     )
     for paths in ((old, new), (new, old)):
         form = Form(*paths)
-        for known in form._known:
-            register = known.registrar.register
-            better = 0.01 * (known is form._known[0])  # noise decides which score is higher
-
-            def noisy(picture, kinds, register=register, better=better):
-                found = register(picture, kinds)
-                return found and replace(found, score=found.score - 0.01 + better)
-
-            monkeypatch.setattr(known.registrar, "register", noisy)
+        lower_scores(form, (0, 0.01), monkeypatch)  # noise decides which one is higher
         assert form.read(fill_form(one_of_each)).template == "old"
         page = fill_form(one_of_each, {"number": WRITTEN["number"]}, move_comb(blank_form()))
         assert form.read(page).template == "new"
@@ -232,14 +236,7 @@ def test_of_templates_whose_fields_are_seen_alike_the_better_one_is_taken(
     """And of one template, the registration that is in place."""
     paths = [write_form(folder / name, rules="", name=name) for name in ("first", "second")]
     form = Form(*paths)
-    for known, less in zip(form._known, (0.02, 0), strict=True):
-        register = known.registrar.register
-
-        def worse(picture, kinds, register=register, less=less):
-            found = register(picture, kinds)
-            return found and replace(found, score=found.score - less)
-
-        monkeypatch.setattr(known.registrar, "register", worse)
+    lower_scores(form, (0.02, 0), monkeypatch)
     assert form.read(fill_form(one_of_each)).template == "second"
 
     alone = Form(paths[0])
