@@ -9,7 +9,6 @@ all.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -23,6 +22,7 @@ from digitkit.forms.registration.geometry import Placement, are_inside, fit_bend
 from digitkit.forms.registration.markers import Markers
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, reduce_to, resize_to
+from digitkit.reading.confidence import format_confidence
 
 FINE_SIDE = 877
 """Longer side of the reference where parts of it are looked for, pixels: A4 at 75 dots per inch."""
@@ -97,7 +97,7 @@ class Registration:
         """Why the form cannot be read there, in words; None if it can be."""
         if self.score < self.min_score:
             return (
-                f"only {math.floor(100 * self.score)}% of its print was found, at least "
+                f"only {format_confidence(self.score, 0)} of its print was found, at least "
                 f"{self.min_score:.0%} must be"
             )
         if self.residual > self.limit and self.least_found < MIN_FOUND:
