@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -173,11 +174,14 @@ def _is_explained(mark: Mark, line: Line, match: RowMatch) -> bool:
         line: the row.
         match: which digits it sees where.
     """
-    strip = line.strip
-    away = np.abs(np.array([peak.x for peak in match.peaks]) - strip.x_of(mark.box)) / strip.unit
+    strip, x = line.strip, line.strip.x_of(mark.box)
     reach = WITHIN if mark.kind == "line" else EXPLAINED
-    if away.min(initial=np.inf) <= reach and not match.apart[away.argmin()]:
-        nearest = match.matches[int(away.argmin())]
+    away, place = min(
+        ((abs(peak.x - x) / strip.unit, i) for i, peak in enumerate(match.peaks)),
+        default=(math.inf, 0),
+    )
+    if away <= reach and not match.apart[place]:
+        nearest = match.matches[place]
         if nearest is None or _belongs(mark, nearest.digit.row_box):
             return True
     return mark.kind != "line" and any(
