@@ -228,7 +228,7 @@ def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Ro
         own: the digits of the row.
     """
     ends = (each.left + each.width for each in far if each.left < dash.left)
-    digits = (strip.shape_of_member(each).left for each in own if each.digit.accepted)
+    digits = (strip.shape_of_digit(each).left for each in own if each.digit.accepted)
     starts = (left for left in digits if left > dash.left)
     before = dash.left - max(ends, default=-math.inf)
     after = min(starts, default=math.inf) - dash.left - dash.width
@@ -380,7 +380,7 @@ def _least_covered(ink: Ink, piece: int, others: Sequence[int] | npt.NDArray[np.
 
 def _reclassify(strip: Strip, row_digit: RowDigit) -> list[Mark]:
     """The mark that a digit in doubt is, if its shape is one of a sign."""
-    shape = strip.shape_of_member(row_digit)
+    shape = strip.shape_of_digit(row_digit)
     (kind, _), *_ = classify([shape]) or [("ink", shape)]
     if kind == "ink":
         return []

@@ -219,7 +219,7 @@ def _find_straight(
 
 def _sides_of(strip: Strip, row_digit: RowDigit) -> tuple[float, float]:
     """The left and right side of a digit, pixels of the strip."""
-    shape = strip.shape_of_member(row_digit)
+    shape = strip.shape_of_digit(row_digit)
     return shape.left * strip.unit, (shape.left + shape.width) * strip.unit
 
 

@@ -196,7 +196,7 @@ class Strip(RowGeometry):
         """The shapes of ink that fills boxes of the strip."""
         return [self.shape_of(np.ones((h, w), np.uint8), x, y) for x, y, w, h in boxes]
 
-    def shape_of_member(self, row_digit: RowDigit) -> Shape:
+    def shape_of_digit(self, row_digit: RowDigit) -> Shape:
         """The shape of a digit's ink."""
         size = [max(1, round(side / self.scale)) for side in row_digit.digit.row_box[2:]]
         ink = (cut_to_ink(row_digit.detection.ink) > INK_LEVEL).astype(np.uint8)
@@ -215,7 +215,7 @@ class Strip(RowGeometry):
 
     def is_at_end(self, row_digit: RowDigit) -> bool:
         """Whether a digit is so near to an end that there may be more of its number beyond."""
-        shape = self.shape_of_member(row_digit)
+        shape = self.shape_of_digit(row_digit)
         width = self.shape[1] / self.unit
         return shape.left < MAX_INK_DISTANCE or shape.left + shape.width > width - MAX_INK_DISTANCE
 
