@@ -292,7 +292,7 @@ def _stack(images: Sequence[U8]) -> U8:
 
     Raises:
         ImageError: they have several shapes.
-        InputTypeError: one of them is no array, or they are no sequence.
+        InputTypeError: one of them is not an array, or they are not a sequence.
     """
     if not isinstance(images, Sequence):
         kind = type(images).__name__

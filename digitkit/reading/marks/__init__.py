@@ -1,1 +1,1 @@
-"""The ink of a strip that is no digit: points, signs, dashes, lines, and what they are."""
+"""The ink of a strip beside its digits: points, signs, dashes, lines, and what they are."""
