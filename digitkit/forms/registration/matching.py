@@ -70,6 +70,10 @@ MIN_PICTURE = 64
 ENOUGH_FEATURES = 8
 """Fewest features that must agree."""
 
+MIN_CONTRAST = 0.01
+"""Least contrast of a feature found by SIFT, whose scale is 0–1; pale print has less than the 0.04
+that is usual."""
+
 
 @dataclass(frozen=True)
 class Registration:
@@ -174,7 +178,7 @@ def find_features(image: GreyImage, kind: str, side: int) -> Features:
     finder = (
         library.ORB_create(1500, 1.2, 8, fastThreshold=10)
         if kind == "orb"
-        else library.SIFT_create(1500)
+        else library.SIFT_create(1500, contrastThreshold=MIN_CONTRAST)
     )
     keys, descriptors = finder.detectAndCompute(grey, None)
     points = np.array([key.pt for key in keys], np.float64).reshape(-1, 2) + 0.5
