@@ -7,6 +7,7 @@ reduced to a ratio is that ratio times the point.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,9 +113,10 @@ class Placement:
         maps = cv2.resize(
             coarse.astype(np.float32), (columns * STEP, rows * STEP), interpolation=cv2.INTER_LINEAR
         )[STEP : STEP + size[1], STEP : STEP + size[0]]
-        sampled = cv2.remap(
+        library: Any = cv2  # whose type hints lacked a second map of None before OpenCV 5.1
+        sampled = library.remap(
             image.halved(halvings), maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )  # type: ignore[call-overload]
+        )
         return np.asarray(sampled, np.uint8)
 
 
