@@ -176,11 +176,11 @@ class PageStrategy:
     def _correct(self, classified: Sequence[ClassifiedDetection], page: Page) -> PageContent:
         """What one image shows, which is as it is or was made upright."""
         from digitkit.reading.detection.order import number_rows
+        from digitkit.reading.digits.circles import doubt_circles
         from digitkit.reading.digits.few_digits import confirm_lone_digit, read_few_in_grey
         from digitkit.reading.digits.fusion import fuse_predictions
         from digitkit.reading.digits.missed_digits import find_missed_digits
         from digitkit.reading.digits.plausibility import (
-            doubt_circles,
             doubt_letters,
             doubt_pale,
             mark_spoiled,
@@ -216,7 +216,7 @@ class PageStrategy:
         digits = doubt_letters(mark_spoiled(digits, row_digits, lines), marks, lines)
         digits = doubt_pale(doubt_slashes(digits, row_digits, lines), image)
         digits = reject_implausible(digits, row_digits, image, load_grey)
-        digits = doubt_circles(digits, marks, image)
+        digits = doubt_circles(digits, row_digits, marks, image)
         if not any(fills(row_digit.detection, image) for row_digit in row_digits):
             digit_probabilities = read_few_in_grey(digits, row_digits, image, load_grey)
             digits = rescore_words(digits, marks, digit_probabilities, min_confidence)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, F64, I32, U8
+from digitkit.arrays import F32, F64, I32, U8, Box
 from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
@@ -116,6 +116,23 @@ def sharp_halvings(image: GreyImage, height: float) -> int:
     while halvings and height < SHARP_HEIGHT << halvings:
         halvings -= 1
     return halvings
+
+
+def crop_halved(layer: U8, box: Box, halvings: int, margin: int = 1) -> U8:
+    """The part of a layer that a box shows, with a margin; a view, uint8 ``[h, w]``.
+
+    Args:
+        layer: of the image, halved.
+        box: of the whole image, pixels.
+        halvings: how often the layer was halved.
+        margin: pixels of the layer.
+    """
+    x, y, w, h = (side >> halvings for side in box)
+    height, width = layer.shape
+    x, y, w, h = clip_box(
+        x - margin, y - margin, w + 1 + 2 * margin, h + 1 + 2 * margin, width, height
+    )
+    return layer[y : y + h, x : x + w]
 
 
 def _own_ink_mask(

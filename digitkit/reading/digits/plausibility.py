@@ -14,13 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.boxes import clip_box, gap_beside
+from digitkit.boxes import gap_beside
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connected_components
-from digitkit.reading.detection.crops import sharp_halvings
+from digitkit.reading.detection.crops import crop_halved, sharp_halvings
 from digitkit.reading.detection.detections import INK_LEVEL
-from digitkit.reading.detection.fine import find_contrast, without_lines
 from digitkit.reading.detection.single import LoadGrey
 from digitkit.reading.digits.few_digits import cut_around
 from digitkit.reading.digits.words import lower_confidence
@@ -29,7 +28,6 @@ from digitkit.reading.networks.line_reader import is_spoiled, letter_probability
 from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import Line
-from digitkit.reading.rows.shapes import HIGH_STROKE
 
 MIN_WIDTH = 0.2
 """Minimum width of any digit except 1, as a fraction of its height."""
@@ -41,19 +39,6 @@ ring."""
 MIN_NOT_DIGIT = 0.95
 """A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
 probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
-
-CIRCLE, OVAL = 0.92, 1.3
-"""Minimum width of circles and of lying ovals, in their height; most zeros are higher than wide,
-and 3% of MNIST's as wide as an oval."""
-
-CROSS, BESIDE_CIRCLE = 0.75, 0.6
-"""Minimum width and height of a cross or another circle, and maximum distance of writing from a
-circle, in its height."""
-
-DRAWN_SIDE, DRAWN_LEVELS, DRAWN, LINE = 400, 20, 0.5, 12
-"""There are other drawings on a page if the ink beside its circles, in an image of this side and
-with this many grey levels of local contrast, is at least this many times as much as theirs; without
-straight lines of the last length, pixels."""
 
 MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
@@ -116,7 +101,7 @@ def reject_implausible(
     """
     accepted = [i for i, digit in enumerate(digits) if digit.accepted]
     none = {i for i in accepted if digits[i].digit != 1 and _is_stroke(digits[i])}
-    zeros = [i for i in accepted if digits[i].digit == 0 and _is_alone(digits[i], digits)]
+    zeros = [i for i in accepted if digits[i].digit == 0 and is_alone(digits[i], digits)]
     if zeros:
         probabilities = load_grey().classify([cut_around(image, row_digits[i]) for i in zeros])
         discs = probabilities[:, DIGITS:].sum(1) >= MIN_NOT_DIGIT
@@ -128,72 +113,6 @@ def reject_implausible(
         replace(digit, accepted=False, confidence=0.0, is_digit=0.0) if i in none else digit
         for i, digit in enumerate(digits)
     )
-
-
-def doubt_circles(
-    digits: Sequence[Digit], marks: Sequence[Mark], image: GreyImage
-) -> tuple[Digit, ...]:
-    """The digits; zeros that may be circles or ovals are not accepted.
-
-    They are the only digits of their page. Circles are at least about as wide as high, without
-    other writing beside them, and there is other ink. Ovals are wider, and alone in their row.
-
-    Args:
-        digits: of an image.
-        marks: of its rows.
-        image: that image.
-    """
-    accepted = [digit for digit in digits if digit.accepted]
-    if any(digit.digit for digit in accepted):
-        return tuple(digits)
-    doubtful = {each for each in accepted if _is_wide(each, OVAL) and _is_alone(each, accepted)}
-    others = [digit for digit in accepted if digit not in doubtful]
-    are_circles = all(_is_wide(each, CIRCLE) for each in others)
-    has_writing = any(_is_written_beside(each, marks) for each in others)
-    if others and are_circles and not has_writing and _has_drawings(others, image):
-        doubtful.update(others)
-    return tuple(
-        lower_confidence(digit, DOUBT, math.inf) if digit in doubtful else digit for digit in digits
-    )
-
-
-def _is_wide(digit: Digit, ratio: float) -> bool:
-    """Whether the width of a digit is at least this multiple of its height."""
-    _, _, width, height = digit.row_box
-    return width >= ratio * height
-
-
-def _is_written_beside(circle: Digit, marks: Iterable[Mark]) -> bool:
-    """Whether a mark beside a circle may be writing: none of a board's lines, and no cross."""
-    _, _, _, unit = circle.row_box
-    for mark in marks:
-        _, _, width, height = mark.row_box
-        is_cross = min(width, height) >= CROSS * unit
-        may_be_writing = mark.kind not in ("line", "side") and height <= HIGH_STROKE * unit
-        is_near = gap_beside(mark.row_box, [circle.row_box]) <= BESIDE_CIRCLE * unit
-        if mark.row == circle.row and may_be_writing and is_near and not is_cross:
-            return True
-    return False
-
-
-def _has_drawings(circles: Sequence[Digit], image: GreyImage) -> bool:
-    """Whether an image has other ink than that of circles, see `DRAWN`; straight lines are none."""
-    halvings = image.halvings_to(DRAWN_SIDE)
-    ink = without_lines(find_contrast(image.halved(halvings), DRAWN_LEVELS), LINE)
-    own = 0
-    for circle in circles:
-        part = _cut(ink, circle.box, halvings)
-        own += cv2.countNonZero(part)
-        part[:] = 0
-    return own > 0 and cv2.countNonZero(ink) >= DRAWN * own
-
-
-def _cut(layer: U8, box: Box, halvings: int) -> U8:
-    """The part of a layer of a halved image that a box of the whole image shows, and its edges."""
-    x, y, w, h = (side >> halvings for side in box)
-    height, width = layer.shape
-    x, y, w, h = clip_box(x - 1, y - 1, w + 3, h + 3, width, height)
-    return layer[y : y + h, x : x + w]
 
 
 def mark_spoiled(
@@ -346,7 +265,7 @@ def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
 def _contrast(box: Box, image: GreyImage) -> float:
     """How much the strongest ink in a box differs from paper, relative to both (Michelson), 0–1."""
     halvings = sharp_halvings(image, box[3])
-    part = _cut(image.halved(halvings), box, halvings)
+    part = crop_halved(image.halved(halvings), box, halvings)
     part = part[:: max(1, part.shape[0] // SAMPLES), :: max(1, part.shape[1] // SAMPLES)]
     if not part.size:
         return 0.0
@@ -361,7 +280,8 @@ def _is_stroke(digit: Digit) -> bool:
     return width < MIN_WIDTH * height
 
 
-def _is_alone(digit: Digit, digits: Sequence[Digit]) -> bool:
+def is_alone(digit: Digit, digits: Iterable[Digit]) -> bool:
+    """Whether a digit has no other near it in its row, see `MIN_LONE_GAP`."""
     others = (each.row_box for each in digits if each.row == digit.row and each is not digit)
     return gap_beside(digit.row_box, others) >= MIN_LONE_GAP * digit.row_box[3]
 

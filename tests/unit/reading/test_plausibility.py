@@ -8,6 +8,7 @@ import pytest
 from support.readings import make_digit
 from support.rows import LEFTS, write, write_row
 
+from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.reading.digits.plausibility import is_ring, reject_implausible
 from digitkit.reading.live.tracking import Tracker
@@ -71,6 +72,16 @@ def test_a_digit_far_paler_than_others_shines_through_the_paper(
     assert number.complete == is_complete
 
 
+def draw_by_hand(
+    image: U8, centre: tuple[int, int], axes: tuple[int, int], level: int, wobble: float = 0.06
+) -> None:
+    """Draw a circle or an oval that is not quite regular, as a hand does."""
+    angles = np.linspace(0, 2 * np.pi, 90)
+    radii = 1 + wobble * np.cos(2 * angles - 0.4)
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii[:, None] * axes + centre
+    cv2.polylines(image, [np.round(points * 16).astype(np.int32)], True, level, 3, cv2.LINE_AA, 4)
+
+
 @pytest.mark.parametrize(
     ("axes", "level", "drawn", "expected"),
     [
@@ -89,9 +100,7 @@ def test_a_digit_far_paler_than_others_shines_through_the_paper(
 )
 def test_a_circle_among_drawings_is_no_zero(reader, axes, level, drawn, expected):
     image = np.full((400, 500), 235, np.uint8)
-    cv2.ellipse(
-        image, (330, 130 if drawn == "board" else 120), axes, 0, 0, 360, level, 3, cv2.LINE_AA
-    )
+    draw_by_hand(image, (330, 130 if drawn == "board" else 120), axes, level)
     if drawn == "triangle":
         corners = np.array([(60, 330), (160, 330), (110, 240)])
         cv2.polylines(image, [corners], True, 47, 3, cv2.LINE_AA)
@@ -111,6 +120,28 @@ def test_a_circle_among_drawings_is_no_zero(reader, axes, level, drawn, expected
     assert [number.text for number in numbers] == expected
 
 
+@pytest.mark.parametrize(("wobble", "expected"), [(0.0, []), (0.06, ["0", "0"])])
+def test_exact_circles_are_no_zeros(reader, wobble, expected):
+    image = np.full((300, 500), 235, np.uint8)
+    for x in (150, 350):
+        draw_by_hand(image, (x, 150), (28, 28), 60, wobble)
+    assert [number.text for number in reader.read(image).numbers] == expected
+
+
+def test_an_exact_circle_beside_digits_is_a_zero(reader, one_of_each):
+    image = write_row("28 6", one_of_each)
+    draw_by_hand(image, (LEFTS[2] + 22, image.shape[0] // 2), (15, 15), 60, wobble=0.0)
+    assert reader.read(image).text == "2806"
+
+
+def test_a_slanted_zero_among_drawings_is_one(reader):
+    """Its box is as wide as high."""
+    image = np.full((400, 500), 235, np.uint8)
+    cv2.polylines(image, [np.array([(60, 330), (160, 330), (110, 240)])], True, 47, 3, cv2.LINE_AA)
+    cv2.ellipse(image, (330, 120), (16, 26), 40, 0, 360, 47, 3, cv2.LINE_AA)
+    assert [number.text for number in reader.read(image).numbers] == ["0"]
+
+
 def test_a_wide_zero_among_numbers_is_one(reader, one_of_each):
     page = write_row("1234567", one_of_each)
     cv2.ellipse(page, (80, 140), (22, 13), 0, 0, 360, 47, 3, cv2.LINE_AA)
@@ -120,7 +151,7 @@ def test_a_wide_zero_among_numbers_is_one(reader, one_of_each):
 def test_a_circle_of_a_tilted_row_is_searched_where_it_is(reader):
     image = np.full((400, 500), 235, np.uint8)
     for x in range(80, 430, 80):
-        cv2.ellipse(image, (x, 300 - x // 3), (20, 20), 0, 0, 360, 47, 3, cv2.LINE_AA)
+        draw_by_hand(image, (x, 300 - x // 3), (20, 20), 47)
     digits = reader.read(image).digits
     assert [digit.digit for digit in digits if digit.accepted] == [0] * 5
 
