@@ -70,7 +70,9 @@ def test_a_number_below_columns_that_go_on_in_it_is_doubted():
 
 def test_numbers_that_gaps_of_other_rows_meet_are_not_doubted():
     digits = write([["11", "12", "13"], ["456789"], ["14", "15", "16"]], 90)
-    assert all(number.complete for number in find_numbers(digits))
+    numbers = find_numbers(digits)
+    assert texts(numbers) == [["11", "12", "13"], ["456789"], ["14", "15", "16"]]
+    assert all(number.complete for number in numbers)
 
 
 def spread(text: str, gaps: list[int], row: int) -> list[Digit]:
@@ -92,7 +94,9 @@ def test_gaps_like_those_within_numbers_of_other_rows_do_not_separate():
 def test_a_number_whose_gaps_are_alike_is_not_doubted_for_those_of_other_rows():
     digits = spread("595671", [20, 8, 8, 8, 8, 8], row=0)
     digits += spread("112233", [0, 4, 36, 4, 36, 4], row=1)
-    assert all(number.complete for number in find_numbers(digits))
+    numbers = find_numbers(digits)
+    assert texts(numbers) == [["595671"], ["11", "22", "33"]]
+    assert all(number.complete for number in numbers)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def test_a_zero_behind_a_digit_with_a_long_tail_is_no_degree_sign(reader, one_of
             x, y = 30 + 44 * place + (22 if char == "7" else 30), 88
             cv2.line(ink, (x, y), (x - 10, y + 32), 255, 5, cv2.LINE_AA)
     reading = reader.read((235 - 0.8 * ink).astype(np.uint8))
+    assert reading.numbers
     assert all(number.text == text or not number.complete for number in reading.numbers)
 
 
