@@ -10,11 +10,13 @@ import numpy as np
 from digitkit.arrays import F32, U8, Box
 from digitkit.forms.fields.field_ink import FieldInk, Place
 from digitkit.images.cv import cv2
+from digitkit.images.masks import find_runs
 from digitkit.reading.networks.combining import Weights
 from digitkit.reading.networks.line_reader import (
     COLUMN_STRIDE,
     DIGIT_HEIGHT,
     HEIGHT,
+    POINT,
     SIGN,
     SPOILED,
     LineReader,
@@ -30,6 +32,9 @@ BRIGHT = 85
 MAX_SPOILED = 0.97
 """Probability from which on a digit is taken for one that is struck out or written over, 0–1;
 higher than on pages, as remainders of print look alike."""
+
+MIN_POINT = 0.5
+"""Probability from which on the line reader sees a decimal separator, 0–1."""
 
 FIELD_WEIGHTS = Weights(1.0, 0.5, 0.0)
 """How much classifier and line reader count."""
@@ -54,6 +59,14 @@ class FieldLine:
     start: float = 0.0
     scale: float = 1.0
     digits: tuple[float, ...] = ()
+
+    @property
+    def points(self) -> tuple[float, ...]:
+        """The decimal separators that it sees between its digits: x, pixels of the reference."""
+        runs = find_runs(self.probabilities[POINT] >= MIN_POINT)
+        column = COLUMN_STRIDE / self.scale
+        middles = (self.start + (start + end) / 2 * column for start, end in runs)
+        return tuple(x for x in middles if self.digits and self.digits[0] < x < self.digits[-1])
 
     def look_up(self, place: Place) -> F32 | None:
         """What the line reader sees in the middle of a box, float32 ``[15]``; None outside."""

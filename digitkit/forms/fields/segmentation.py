@@ -202,7 +202,7 @@ def cut_lattice(one: FormField, ink: FieldInk, threshold: float, reader: LineRea
     Raises:
         ModelRunError: ONNX Runtime fails.
     """
-    strokes = find_strokes(ink, one.box, threshold)
+    strokes = find_strokes(ink, one.box, threshold, has_decimals=bool(one.decimals))
     if len(strokes.own) > MAX_PIECES:
         return Lattice(doubts=("has too much ink to be read",))
     if not len(strokes.tall):
@@ -225,6 +225,8 @@ def cut_lattice(one: FormField, ink: FieldInk, threshold: float, reader: LineRea
     pieces.sort(key=lambda piece: piece.x + piece.w / 2)
     if len(pieces) > MAX_PIECES:
         return Lattice(doubts=("has too much ink to be read",))
+    if one.decimals and not separators:  # one that touches a digit, or is hardly there
+        separators += line.points
     found = {OVER_EDGE: strokes.is_over, SIGN_DOUBT: has_sign, CROSSED_OUT: is_crossed_out}
     doubts = tuple(doubt for doubt, holds in found.items() if holds)
     segments = tuple(_list_segments(pieces, ink, strokes.digit_height))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 
 DIRT = 0.06
-"""Minimum of the longer side of a stroke, in heights of the field; a smaller one is dirt."""
+"""Minimum of the longer side of a stroke, in heights of the field; a smaller one is dirt. Of a
+decimal separator in heights of the digits, which may be much lower than their field."""
 
 SPECKS = 0.1
 """Strokes all of which are less high and wide than this are dirt, too, in heights of the field."""
@@ -102,13 +103,16 @@ class Strokes:
         return float(common.max() / w)
 
 
-def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
+def find_strokes(
+    ink: FieldInk, box: Box, threshold: float, *, has_decimals: bool = False
+) -> Strokes:
     """Find the strokes of a free field.
 
     Args:
         ink: of the field.
         box: of the field, pixels of the reference.
         threshold: minimum darkness of ink, 0–255.
+        has_decimals: whether a small stroke may be a decimal separator.
     """
     left, top, right, bottom = ink.to_pixels(box)
     labels, stats = connected_components((ink.ink >= threshold).astype(np.uint8))
@@ -119,9 +123,11 @@ def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
     kept = (across > left) & (across < right)
     kept &= (down > top) | (y + h > (top + bottom) / 2)
     kept &= down < bottom + BELOW * (bottom - top)
-    kept &= is_ink & (np.maximum(w, h) >= max(2.0, DIRT * (bottom - top)))
+    longer = np.maximum(w, h)
+    dirt = is_ink & kept & (longer < max(2.0, DIRT * (bottom - top)))
+    kept &= is_ink & ~dirt
     astride = bool((is_astride(ink, box, stats, kept) & is_ink).any())
-    if np.maximum(w, h)[kept].max(initial=0) < SPECKS * (bottom - top):  # a point says nothing
+    if longer[kept].max(initial=0) < SPECKS * (bottom - top):  # a point says nothing
         kept[:] = False
     if not kept.any():
         return Strokes(labels, stats, np.flatnonzero(kept), is_over=astride)
@@ -133,9 +139,14 @@ def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
     is_over = ((x < left) & (x + w > left)) | ((x < right) & (x + w > right))
     is_over &= ~kept & is_tall
     is_over |= is_beside(ink, box, stats, kept)
-    return Strokes(
-        labels, stats, np.flatnonzero(kept), height, astride or bool((is_over & is_ink).any())
-    )
+    own = np.flatnonzero(kept)
+    strokes = Strokes(labels, stats, own, height, astride or bool((is_over & is_ink).any()))
+    if not has_decimals or not len(own) or any(map(strokes.may_be_separator, own.tolist())):
+        return strokes
+    dirt &= (across > x[kept].min()) & (across < (x + w)[kept].max())
+    dirt &= longer >= max(2.0, DIRT * height)
+    small = [label for label in np.flatnonzero(dirt).tolist() if strokes.may_be_separator(label)]
+    return replace(strokes, own=np.flatnonzero(kept | np.isin(np.arange(len(stats)), small)))
 
 
 def _usual_height(heights: I32) -> float:

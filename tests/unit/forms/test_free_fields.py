@@ -9,9 +9,9 @@ from support.forms import FIELDS, WRITTEN, blank_form, fill_form, put_digit, sav
 
 from digitkit import Form
 from digitkit.forms.fields.field_ink import FieldInk
-from digitkit.forms.fields.field_line import read_field
+from digitkit.forms.fields.field_line import FieldLine, read_field
 from digitkit.images.cv import cv2
-from digitkit.reading.networks.line_reader import COLUMN_STRIDE, NONE
+from digitkit.reading.networks.line_reader import COLUMN_STRIDE, NONE, POINT, SPOILED
 from digitkit.system.hashes import file_sha256
 
 TOUCHING = [("1885", 16), ("6421", 16), ("7236", 16), ("9009", 16), ("3780", 18), ("8935", 18)]
@@ -50,6 +50,35 @@ def test_a_slash_between_numbers_makes_them_doubtful(form, one_of_each, lean):
     one = form.read(page)["a"]
     assert one.status == "doubtful"
     assert one.reasons == ("may have a sign, which is not read",)
+
+
+def test_small_decimal_separators_in_high_fields_are_read(tmp_path, one_of_each):
+    fields = FIELDS.replace("box = [60, 320, 200, 48]", "box = [60, 320, 200, 100]\ndecimals = 2")
+    page = write(one_of_each, "7321", (80, 112, 150, 184))
+    cv2.line(page, (146, 353), (146, 355), 40, 2, cv2.LINE_AA)
+    one = Form(write_form(tmp_path, fields, "")).read(page)["a"]
+    assert (one.text, one.status) == ("73.21", "ok")
+
+
+@pytest.mark.parametrize(("decimals", "text", "status"), [(2, "73.21", "ok"), (None, "7321", "ok")])
+def test_the_line_reader_sees_decimal_separators_without_ink(
+    tmp_path, one_of_each, monkeypatch, decimals, text, status
+):
+    box = "box = [60, 320, 200, 48]"
+    fields = FIELDS.replace(box, f"{box}\ndecimals = {decimals}") if decimals else FIELDS
+    monkeypatch.setattr(FieldLine, "points", (146.0,))
+    page = write(one_of_each, "7321", (80, 112, 150, 184))
+    one = Form(write_form(tmp_path, fields, "")).read(page)["a"]
+    assert (one.text, one.status) == (text, status)
+
+
+def test_decimal_separators_are_between_digits():
+    probabilities = np.zeros((SPOILED + 1, 40), np.float32)
+    probabilities[POINT, [2, 10, 11, 20, 35]] = [0.9, 0.6, 0.8, 0.4, 0.9]
+    line = FieldLine(probabilities, start=100.0, scale=2.0, digits=(105.0, 130.0))
+    (x,) = line.points
+    assert x == 100 + 11 * COLUMN_STRIDE / 2
+    assert FieldLine().points == ()
 
 
 def test_a_number_that_goes_on_in_the_next_field_is_doubtful(tmp_path, one_of_each):
