@@ -59,6 +59,10 @@ HINT = 0.3
 """Print in a box that is paler than this, relative to a form's dark print, is a hint such as
 ``DD``, over which people write."""
 
+BEFORE_UNIT = 0.5
+"""Free width before print at the right end of a box, such as ``kg`` or ``,00``, as a share of the
+box's width; at least the box's height."""
+
 CORNER, ROUNDED_ASPECT = 0.012, 1.3
 """A rounded corner of a box is at most this large; such a box is at least this wide, in its height:
 so circles are not taken for boxes."""
@@ -243,7 +247,9 @@ def _has_room(strong: U8, box: Cell) -> bool:
         is_inside = x > 0 and y > 0 and x + w < box.w and y + h < box.h  # no side of the box
         if is_inside and min(w, h) > least:
             rows[y : y + h] = columns[x : x + w] = True
-    return longest_free(rows) >= FREE_HEIGHT * box.h or longest_free(columns) >= FREE_WIDTH * box.w
+    if longest_free(rows) >= FREE_HEIGHT * box.h or longest_free(columns) >= FREE_WIDTH * box.w:
+        return True
+    return int(columns.argmax()) >= max(BEFORE_UNIT * box.w, box.h)
 
 
 def _divide_box(thick: U8, dotted: U8, horizontal: U8, box: Cell) -> list[Cell]:

@@ -231,7 +231,7 @@ def test_a_box_with_a_label_is_no_field(text, x):
     assert propose_fields(put_in_box(text, x)) == ()
 
 
-@pytest.mark.parametrize(("text", "x"), [("kg", 232), ("No", 106), (".", 180)])
+@pytest.mark.parametrize(("text", "x"), [("kg", 232), ("No", 106), (".", 180), ("EUR", 208)])
 def test_a_unit_or_a_point_leaves_room_in_a_box(text, x):
     (found,) = propose_fields(put_in_box(text, x))
     assert found.box == pytest.approx((100, 300, 160, 40), abs=5)
