@@ -187,7 +187,7 @@ def _check_fields(table: _File) -> tuple[FormField, ...]:
     if not 1 <= len(table.field) <= MAX_FIELDS:
         raise TemplateError(f"must have 1 to {MAX_FIELDS} fields, got {len(table.field)}")
     fields: list[FormField] = []
-    columns = {*COLUMNS_BEFORE, *COLUMNS_AFTER}
+    columns = dict.fromkeys((*COLUMNS_BEFORE, *COLUMNS_AFTER), "which every table has")
     for one in table.field:
         if not _NAME.fullmatch(one.name):
             raise TemplateError(
@@ -199,8 +199,11 @@ def _check_fields(table: _File) -> tuple[FormField, ...]:
             )
         for column in (one.name, f"{one.name}_status"):
             if column in columns:
-                raise TemplateError(f"field {one.name!r}: there is another column {column!r}")
-            columns.add(column)
+                raise TemplateError(
+                    f"field {one.name!r}: there is another column {column!r}, "
+                    f"{columns[column]}; choose another name"
+                )
+            columns[column] = f"that of field {one.name!r}"
         try:
             fields.append(_check_field(one, table.size))
         except DigitkitError as error:

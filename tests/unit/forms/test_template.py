@@ -28,9 +28,9 @@ def test_a_template_has_fields_rules_and_its_reference(tmp_path):
     ("fields", "rules", "said"),
     [
         ("", "", "field"),
-        (ONE + ONE, "", "another column 'a'"),
+        (ONE + ONE, "", "another column 'a', that of field 'a'; choose"),
         (ONE + ONE.replace('"a"', '"a_status"'), "", "another column"),
-        (ONE.replace('"a"', '"source"'), "", "another column 'source'"),
+        (ONE.replace('"a"', '"source"'), "", "another column 'source', which every table has"),
         (ONE.replace('"a"', '"a b"'), "", "a name is"),
         (ONE.replace("[60, 320, 200, 48]", "[600, 320, 200, 48]"), "", "outside the picture"),
         (ONE.replace("[60, 320, 200, 48]", "[-1, 320, 200, 48]"), "", "must have a place"),
