@@ -21,7 +21,7 @@ from digitkit.reading.networks.combining import MIN_PROBABILITY, Weights, combin
 from digitkit.reading.networks.line_reader import MIN_SIGN, SIGN
 from digitkit.reading.results import Digit
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 """The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line
@@ -57,7 +57,7 @@ digits."""
 
 
 def fuse_predictions(
-    row_digits: Sequence[RowDigit], lines: Mapping[int, Line], min_confidence: float
+    row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine], min_confidence: float
 ) -> list[RowDigit]:
     """The digits with what both the classifier and their row say, without those that are none.
 
@@ -102,7 +102,7 @@ def fuse_predictions(
     return fused
 
 
-def _usual_lean(row_digits: Sequence[RowDigit], lines: Mapping[int, Line]) -> float:
+def _usual_lean(row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]) -> float:
     """The median lean of the 1s that their rows clearly show, degrees; 0 for few of them."""
     leans = [
         measure_lean(row_digit.detection.ink)
@@ -119,7 +119,7 @@ def _shows_one(probabilities: F32 | None) -> bool:
     return probabilities is not None and bool(probabilities[1] >= CLEAR_ONE)
 
 
-def _leans_like_ones(row_digit: RowDigit, line: Line, lean: float) -> bool:
+def _leans_like_ones(row_digit: RowDigit, line: TextLine, lean: float) -> bool:
     """Whether a 1 leans like others do, with this `lean`, and is not higher than digits."""
     digit = row_digit.digit
     return (
@@ -130,7 +130,7 @@ def _leans_like_ones(row_digit: RowDigit, line: Line, lean: float) -> bool:
     )
 
 
-def _is_too_high(digit: Digit, line: Line) -> bool:
+def _is_too_high(digit: Digit, line: TextLine) -> bool:
     """Whether a digit is so high that its row was read at the wrong scale for it."""
     return digit.digit != 1 and digit.row_box[3] > MAX_SIZE * line.strip.digit_height
 
@@ -150,7 +150,7 @@ def combine_in_row(own: Prediction, probabilities: F32, *, has_signs: bool) -> P
 
 
 def classify_in_line(
-    detections: Sequence[Detection], line: Line, page: Page
+    detections: Sequence[Detection], line: TextLine, page: Page
 ) -> list[ClassifiedDetection]:
     """Classify detections in a row of a page, each also by what the row shows there."""
     classified = []

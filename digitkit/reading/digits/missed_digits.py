@@ -26,7 +26,7 @@ from digitkit.reading.marks.finding import beyond
 from digitkit.reading.networks.line_reader import LineReader
 from digitkit.reading.results import Digit
 from digitkit.reading.rows.layout import RowDigit, group_rows
-from digitkit.reading.rows.lines import Line, read_line
+from digitkit.reading.rows.lines import TextLine, read_line
 from digitkit.reading.rows.matching import match_row
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strip_ink import Ink
@@ -64,8 +64,8 @@ ROUNDS = 3
 
 
 def find_missed_digits(
-    page: Page, row_digits: Sequence[RowDigit], lines: Mapping[int, Line], reader: LineReader
-) -> tuple[list[RowDigit], dict[int, Line]]:
+    page: Page, row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine], reader: LineReader
+) -> tuple[list[RowDigit], dict[int, TextLine]]:
     """Find the digits of a page's rows that were not detected as they are.
 
     Args:
@@ -78,7 +78,7 @@ def find_missed_digits(
         The digits in reading order with those that were found, without those that these replace;
         and the rows with an accepted digit as they were read last.
     """
-    found, last = list(row_digits), dict[int, Line]()
+    found, last = list(row_digits), dict[int, TextLine]()
     with_digits = {row_digit.digit.row for row_digit in row_digits if row_digit.digit.accepted}
     for row, line in lines.items():
         if row not in with_digits:
@@ -112,7 +112,7 @@ def _insert(
 
 
 def _look_at(
-    page: Page, line: Line, row_digits: Sequence[RowDigit]
+    page: Page, line: TextLine, row_digits: Sequence[RowDigit]
 ) -> tuple[list[RowDigit], list[RowDigit]]:
     """The digits of a row that were found, and the doubtful ones that these replace."""
     strip = line.strip
@@ -203,7 +203,7 @@ def _is_same(a: Digit, b: Digit) -> bool:
     return a.digit == b.digit and overlap_fraction(a.row_box, b.row_box) > OVERLAP
 
 
-def _cut_out(line: Line, taken: U8, x: float, middles: Sequence[float]) -> Iterator[Shape]:
+def _cut_out(line: TextLine, taken: U8, x: float, middles: Sequence[float]) -> Iterator[Shape]:
     """The ink around the middle of a digit: all of it, and what no accepted digit has taken."""
     strip, ink = line.strip, line.ink
     width = ink.mask.shape[1]
@@ -256,7 +256,7 @@ def _without_neighbours(ink: Ink, mask: U8, start: int, share: float, unit: floa
     return np.asarray(kept[labels], np.uint8)
 
 
-def to_detection(line: Line, shape: Shape) -> Detection:
+def to_detection(line: TextLine, shape: Shape) -> Detection:
     """The detection that a shape would be; its ink with the soft edges of its strokes."""
     strip = line.strip
     x, y = strip.place_of(shape)

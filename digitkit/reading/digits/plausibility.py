@@ -27,7 +27,7 @@ from digitkit.reading.networks.combining import DIGITS
 from digitkit.reading.networks.line_reader import is_spoiled, letter_probability
 from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 
 MIN_WIDTH = 0.2
 """Minimum width of any digit except 1, as a fraction of its height."""
@@ -116,7 +116,7 @@ def reject_implausible(
 
 
 def mark_spoiled(
-    digits: Sequence[Digit], row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
+    digits: Sequence[Digit], row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
 ) -> tuple[Digit, ...]:
     """The digits, with `Digit.spoiled` where the line reader sees it; slashed zeros are not.
 
@@ -168,7 +168,7 @@ def _is_slashed(ink: U8) -> bool:
 
 
 def doubt_letters(
-    digits: Sequence[Digit], marks: Sequence[Mark], lines: Mapping[int, Line]
+    digits: Sequence[Digit], marks: Sequence[Mark], lines: Mapping[int, TextLine]
 ) -> tuple[Digit, ...]:
     """The digits; those that the line reader takes for letters are not accepted.
 

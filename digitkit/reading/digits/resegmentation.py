@@ -24,7 +24,7 @@ from digitkit.reading.marks.finding import MIN_ATTACHED, STROKE_EDGE, beyond, is
 from digitkit.reading.marks.kinds import MAYBE_SIGN
 from digitkit.reading.networks.line_reader import POINT, SIGN
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.matching import RowMatch, match_row
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strip_ink import STROKE
@@ -72,7 +72,7 @@ class _Proposal(NamedTuple):
 
 
 def resegment_digits(
-    page: Page, row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
+    page: Page, row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
 ) -> list[RowDigit]:
     """The digits of a page, those that were cut out too small with all of their ink.
 
@@ -143,7 +143,7 @@ def _confirm(
     return RowDigit(replace(whole, row=digit.row), classified.detection)
 
 
-def _propose(line: Line, row_digits: Sequence[RowDigit]) -> Iterator[_Proposal]:
+def _propose(line: TextLine, row_digits: Sequence[RowDigit]) -> Iterator[_Proposal]:
     """Each digit of a row with what is beside it."""
     strip = line.strip
     placed = strip.place(row_digits)
@@ -181,7 +181,7 @@ def _draw_owners(strip: Strip, placed: Sequence[PlacedDigit]) -> tuple[I32, dict
     return owners, {each.row_digit: number for number, each in enumerate(placed, 1)}
 
 
-def _join(line: Line, owners: I32, part: _Part, own: Sequence[int]) -> Shape | None:
+def _join(line: TextLine, owners: I32, part: _Part, own: Sequence[int]) -> Shape | None:
     """The shape of a digit with a part; None where they do not touch, or it would be too large.
 
     Args:
@@ -216,7 +216,7 @@ def _join(line: Line, owners: I32, part: _Part, own: Sequence[int]) -> Shape | N
     return strip.shape_of(both[y : y + height, x : x + width], x0 + x, y0 + y)
 
 
-def _find_rest(line: Line, rest: U8) -> Iterator[_Part]:
+def _find_rest(line: TextLine, rest: U8) -> Iterator[_Part]:
     """Ink beyond the strokes of all digits, where the row shows no sign.
 
     What the image's border cuts is left out: it may go on beyond.

@@ -14,7 +14,7 @@ from digitkit.reading.digits.words import lower_confidence
 from digitkit.reading.networks.line_reader import SIGN
 from digitkit.reading.results import Digit, group_by_row
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 
 LEANS, LEANS_MORE = 15.0, 8.0
 """Minimum lean of a slash to the right, and minimum difference between it and the `MOST` quantile
@@ -42,7 +42,7 @@ degrees; minimum gap between a tick and the nearest digits, in heights of the ti
 
 
 def doubt_slashes(
-    digits: Sequence[Digit], row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
+    digits: Sequence[Digit], row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
 ) -> tuple[Digit, ...]:
     """The digits, where a 1 that may be a slash between two numbers, or a tick, is not accepted.
 
@@ -96,7 +96,7 @@ def measure_lean(ink: U8) -> float:
     return math.degrees(math.atan2(-right * math.copysign(1.0, down), abs(down)))
 
 
-def _maybe_sign(digit: Digit, line: Line | None) -> bool:
+def _maybe_sign(digit: Digit, line: TextLine | None) -> bool:
     """Whether the row shows a sign where a digit is."""
     shown = line.max_probabilities_near(digit.box) if line else None
     return shown is not None and bool(shown[SIGN] >= FAINT_SIGN)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from digitkit.boxes import gap_beside
 from digitkit.reading.networks.line_reader import letter_probability
 from digitkit.reading.results import Digit, Mark, group_by_row
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 
 MIN_LETTER = 0.85
 """Minimum probability at which the row shows a letter, 0–1."""
@@ -26,7 +26,7 @@ MIN_LETTERS = 1
 
 
 def separate_units(
-    digits: Sequence[Digit], marks: Sequence[Mark], lines: Mapping[int, Line]
+    digits: Sequence[Digit], marks: Sequence[Mark], lines: Mapping[int, TextLine]
 ) -> tuple[tuple[Digit, ...], tuple[Mark, ...]]:
     """Take the letters that are apart behind numbers for what they are.
 

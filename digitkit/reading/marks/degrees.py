@@ -15,7 +15,7 @@ from digitkit.images.cv import cv2
 from digitkit.reading.detection.detections import quantile
 from digitkit.reading.results import Mark
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.shapes import Shape
 
 MIN_SIZE, MAX_SIZE, MAX_LONE_SIZE, ROUND = 0.18, 0.6, 0.5, 1.35
@@ -54,7 +54,7 @@ at most so many times as high."""
 
 
 def find_degrees(
-    row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
+    row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
 ) -> tuple[list[RowDigit], list[Mark]]:
     """Find the degree signs of an image's rows.
 
@@ -90,7 +90,7 @@ def _is_same(row_digit: RowDigit, ring: Mark) -> bool:
     return is_small and digit.row == ring.row and overlap_fraction(digit.box, ring.box) >= SAME
 
 
-def _find_in(line: Line, row_digits: Sequence[RowDigit]) -> Iterator[Mark]:
+def _find_in(line: TextLine, row_digits: Sequence[RowDigit]) -> Iterator[Mark]:
     """The degree signs of a row."""
     strip, ink = line.strip, line.ink
     _, _, w, h, _ = (ink.stats / strip.unit).T
@@ -140,7 +140,7 @@ def _is_zero(ring: Box, others: Iterable[Box]) -> bool:
     )
 
 
-def _is_free_below(line: Line, ring: Shape) -> bool:
+def _is_free_below(line: TextLine, ring: Shape) -> bool:
     """Whether there is only paper below a ring."""
     x, y = line.strip.place_of(ring)
     height, width = ring.ink.shape
@@ -148,7 +148,7 @@ def _is_free_below(line: Line, ring: Shape) -> bool:
     return not line.ink.mask[y + height : end, x + edge : x + width - edge].any()
 
 
-def _is_ring(line: Line, shape: Shape) -> bool:
+def _is_ring(line: TextLine, shape: Shape) -> bool:
     """Whether ink has a hole, and covers with it as much of its box as an ellipse."""
     outside = np.pad(shape.ink, 1)
     cv2.floodFill(outside, None, (0, 0), 2)

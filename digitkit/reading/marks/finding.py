@@ -29,7 +29,7 @@ from digitkit.reading.networks.line_reader import POINT
 from digitkit.reading.numbers.grouping import BEFORE_MINUS, is_minus_by_gaps
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.rows.layout import HALF, RowDigit
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.shapes import (
     COMMA_HEIGHTS,
     COMMA_WIDTH,
@@ -102,7 +102,7 @@ MIN_LETTER_HEIGHT = 0.4
 """Ink of at least this height before a dash may be a digit or a letter, in heights."""
 
 
-def find_marks(lines: Mapping[int, Line], row_digits: Sequence[RowDigit]) -> list[Mark]:
+def find_marks(lines: Mapping[int, TextLine], row_digits: Sequence[RowDigit]) -> list[Mark]:
     """Find the marks of an image's rows.
 
     Args:
@@ -120,7 +120,7 @@ def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark
             yield replace(mark, box=clip_box(x, y, w, h, width, height))
 
 
-def _find_in(line: Line, row_digits: Sequence[RowDigit]) -> list[Mark]:
+def _find_in(line: TextLine, row_digits: Sequence[RowDigit]) -> list[Mark]:
     strip = line.strip
     own = [each for each in row_digits if each.digit.row == strip.row]
     # Of other rows, what is certain.
@@ -162,7 +162,7 @@ def _find_in(line: Line, row_digits: Sequence[RowDigit]) -> list[Mark]:
     return marks + find_pale_points(line, marks)
 
 
-def _add_colons(line: Line, marks: Sequence[Mark]) -> list[Mark]:
+def _add_colons(line: TextLine, marks: Sequence[Mark]) -> list[Mark]:
     """The marks of a row, and the dots of colons in place of what they were taken for."""
     signs = [mark.box for mark in marks if mark.kind == "sign"]
     dots = [
@@ -180,7 +180,7 @@ def _add_colons(line: Line, marks: Sequence[Mark]) -> list[Mark]:
     return [mark for mark in marks if not is_one(mark)] + dots
 
 
-def _find_written(line: Line, shapes: Sequence[Shape]) -> list[Shape]:
+def _find_written(line: TextLine, shapes: Sequence[Shape]) -> list[Shape]:
     """The shapes that are written; of a colon, one dot may be faint."""
     written = [shape for shape in shapes if is_written(line, shape)]
     faint = [
@@ -193,7 +193,7 @@ def _find_written(line: Line, shapes: Sequence[Shape]) -> list[Shape]:
     return written + faint
 
 
-def is_written(line: Line, shape: Shape) -> bool:
+def is_written(line: TextLine, shape: Shape) -> bool:
     """Whether a shape is in its row, and as strong as ink is and no shadow, or likely a point."""
     if not (BAND[0] <= shape.centre_y <= BAND[1] and line.strip.is_near(shape)):
         return False
@@ -204,7 +204,7 @@ def is_written(line: Line, shape: Shape) -> bool:
 
 
 def _doubt(
-    line: Line, kind: MarkKind, shape: Shape, far: Sequence[Shape], own: Sequence[RowDigit]
+    line: TextLine, kind: MarkKind, shape: Shape, far: Sequence[Shape], own: Sequence[RowDigit]
 ) -> MarkKind:
     """The kind of a shape, which may not be what it looks like.
 
@@ -235,19 +235,19 @@ def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Ro
     return before < BEFORE_MINUS and not is_minus_by_gaps(before, after)
 
 
-def _is_shown_as_point(line: Line, shape: Shape) -> bool:
+def _is_shown_as_point(line: TextLine, shape: Shape) -> bool:
     """Whether a dot is a point by its row, though it may be a little high for one."""
     return shape.is_round and shape.centre_y >= MIN_POINT_CENTRE and _shows_point(line, shape)
 
 
-def _shows_point(line: Line, shape: Shape, least: float = SEEN) -> bool:
+def _shows_point(line: TextLine, shape: Shape, least: float = SEEN) -> bool:
     """Whether the row shows a point where a shape is."""
     box, _ = line.strip.to_boxes(shape)
     probabilities = line.max_probabilities_near(box)
     return probabilities is not None and bool(probabilities[POINT] >= least)
 
 
-def _find_others(line: Line, placed: Sequence[PlacedDigit], taken: U8) -> list[Shape]:
+def _find_others(line: TextLine, placed: Sequence[PlacedDigit], taken: U8) -> list[Shape]:
     """Ink that belongs to no digit.
 
     Pieces apart from all digits stay as they are. Of one that is connected with a digit, what
@@ -329,7 +329,7 @@ def _are_low(stats: I32, unit: float) -> npt.NDArray[np.bool_]:
     return np.asarray(small & (y + h / 2 - HALF >= POINT_CENTRE))
 
 
-def _find_swallowed(line: Line, placed: Sequence[PlacedDigit]) -> list[int]:
+def _find_swallowed(line: TextLine, placed: Sequence[PlacedDigit]) -> list[int]:
     """Strokes that a digit's detection took with it: as high as the digit, and beside it."""
     strip, ink = line.strip, line.ink
     left, _, width, height, _ = ink.stats.T

@@ -25,7 +25,7 @@ from digitkit.reading.networks.line_reader import NONE, POINT, SIGN, is_spoiled,
 from digitkit.reading.numbers.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Line, Peak
+from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Peak, TextLine
 from digitkit.reading.rows.matching import RowMatch, match_row, own_peaks
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strips import Strip
@@ -88,7 +88,7 @@ POINT_TOP = 0.25
 
 
 def reclassify_marks(
-    marks: Sequence[Mark], row_digits: Sequence[RowDigit], lines: Mapping[int, Line]
+    marks: Sequence[Mark], row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
 ) -> tuple[Mark, ...]:
     """The marks as their rows show them: ink may be a sign or part of a digit, and a sign a digit.
 
@@ -106,7 +106,7 @@ def reclassify_marks(
     return tuple(fused)
 
 
-def _least_point(lines: Mapping[int, Line]) -> float:
+def _least_point(lines: Mapping[int, TextLine]) -> float:
     """The probability from which on a row shows a point that nothing is known of."""
     shown = sum(bool(line.points) for line in lines.values())
     is_usual = shown >= max(USUAL_POINTS, USUAL_SHARE * len(lines))
@@ -114,7 +114,7 @@ def _least_point(lines: Mapping[int, Line]) -> float:
 
 
 def _reclassify_row(
-    marks: Sequence[Mark], row_digits: Sequence[RowDigit], line: Line, least_point: float
+    marks: Sequence[Mark], row_digits: Sequence[RowDigit], line: TextLine, least_point: float
 ) -> list[Mark]:
     strip, match = line.strip, match_row(line, row_digits)
     own = match.row_digits
@@ -139,7 +139,7 @@ def _reclassify_row(
     return kept + _mark_unread(strip, signs, taken)
 
 
-def _reclassify(mark: Mark, marks: Sequence[Mark], line: Line, match: RowMatch) -> Mark | None:
+def _reclassify(mark: Mark, marks: Sequence[Mark], line: TextLine, match: RowMatch) -> Mark | None:
     """A mark with the kind that its row shows; None where it is a part of a digit, or dirt.
 
     Args:
@@ -166,7 +166,7 @@ def _reclassify(mark: Mark, marks: Sequence[Mark], line: Line, match: RowMatch) 
     return mark
 
 
-def _is_explained(mark: Mark, line: Line, match: RowMatch) -> bool:
+def _is_explained(mark: Mark, line: TextLine, match: RowMatch) -> bool:
     """Whether a mark is a part of a digit that the row sees, or that is accepted.
 
     Args:
@@ -190,7 +190,7 @@ def _is_explained(mark: Mark, line: Line, match: RowMatch) -> bool:
 
 
 def _reclassify_ink(
-    mark: Mark, probabilities: F32, marks: Sequence[Mark], line: Line, own: Sequence[RowDigit]
+    mark: Mark, probabilities: F32, marks: Sequence[Mark], line: TextLine, own: Sequence[RowDigit]
 ) -> Mark | None:
     """Ink that no digit explains as a sign, a letter or ink; None where a digit says so, or dirt.
 
@@ -216,7 +216,7 @@ def _reclassify_ink(
 
 
 def _tell_apart(
-    mark: Mark, probabilities: F32, x: float, line: Line, own: Sequence[RowDigit]
+    mark: Mark, probabilities: F32, x: float, line: TextLine, own: Sequence[RowDigit]
 ) -> Literal["sign", "letter", "ink"]:
     """Classify ink that is not a point, a comma, a dash or a line.
 
@@ -234,7 +234,7 @@ def _tell_apart(
     return "letter" if _is_letter(mark, along, line, own) else "ink"
 
 
-def _is_letter(mark: Mark, along: F32, line: Line, own: Sequence[RowDigit]) -> bool:
+def _is_letter(mark: Mark, along: F32, line: TextLine, own: Sequence[RowDigit]) -> bool:
     """Whether ink that is not a sign is a letter.
 
     Args:
@@ -294,7 +294,7 @@ def _is_speck(dot: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     return is_small and not (dot.kind == "letter" and is_apart(dot, strip, own, SPECK_GAP))
 
 
-def _letters_near(mark: Mark, line: Line, own: Sequence[RowDigit]) -> list[float]:
+def _letters_near(mark: Mark, line: TextLine, own: Sequence[RowDigit]) -> list[float]:
     """The probabilities that the accepted digits near a mark are letters, from the nearest on."""
     x, reach = middle_x(mark.row_box), NEAREST * line.strip.digit_height + mark.row_box[2] / 2
     near = sorted(

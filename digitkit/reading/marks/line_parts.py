@@ -9,7 +9,7 @@ from digitkit.arrays import U8
 from digitkit.reading.numbers.parts import MIN_TICKS, is_one_per_box
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows.cells import MIN_FRAME_SIZE
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.shapes import MIN_DASH, POINT_CENTRE, Shape
 from digitkit.reading.rows.strips import PlacedDigit, Strip
 
@@ -38,7 +38,7 @@ the stroke."""
 
 
 def split_lines(
-    line: Line, shapes: Sequence[Shape], placed: Sequence[PlacedDigit], taken: U8
+    line: TextLine, shapes: Sequence[Shape], placed: Sequence[PlacedDigit], taken: U8
 ) -> tuple[list[Shape], list[Shape], list[Shape]]:
     """Tell ruled lines and boxes from other ink of a row.
 
@@ -71,7 +71,7 @@ def split_lines(
     return vertical, sides, others
 
 
-def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
+def _is_tail(line: TextLine, shape: Shape, taken: U8) -> bool:
     """Whether a low shape is the end of a digit's stroke across a horizontal ruled line.
 
     Args:
@@ -88,7 +88,7 @@ def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
     return line.ink.lines.has_horizontal(*above) and bool(taken[above].any())
 
 
-def _is_side(line: Line, shape: Shape) -> bool:
+def _is_side(line: TextLine, shape: Shape) -> bool:
     """Whether a shape is the vertical side of a low box.
 
     It ends at a horizontal line, or beyond the strip, both above and below.

@@ -10,7 +10,7 @@ from digitkit.boxes import gap_beside
 from digitkit.reading.networks.line_reader import MIN_SIGN, POINT, SIGN
 from digitkit.reading.results import Mark
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import SAME, Line
+from digitkit.reading.rows.lines import SAME, TextLine
 from digitkit.reading.rows.shapes import HIGH_STROKE, MIDDLE_DOT
 from digitkit.reading.rows.strips import Strip
 
@@ -85,7 +85,7 @@ def is_sign(
     probabilities: F32,
     most_digit: float,
     x: float,
-    line: Line,
+    line: TextLine,
     own: Sequence[RowDigit],
 ) -> bool:
     """Whether ink is a sign.
@@ -157,7 +157,7 @@ def is_low(mark: Mark, strip: Strip) -> bool:
     return height < min(MIN_TALL * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
 
 
-def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
+def _may_be_digit(line: TextLine, mark: Mark, x: float) -> bool:
     """Whether the row shows a mark at x that looks like a sign as a digit, too."""
     strip = line.strip
     if mark.row_box[3] < MIN_TALL * strip.digit_height:
@@ -175,7 +175,7 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     return line.digit_probability_at_sign(mark.box) >= least
 
 
-def may_lead(mark: Mark, marks: Sequence[Mark], line: Line, own: Sequence[RowDigit]) -> bool:
+def may_lead(mark: Mark, marks: Sequence[Mark], line: TextLine, own: Sequence[RowDigit]) -> bool:
     """Whether a sign may be a 1 that begins a number: what it would separate or close is missing.
 
     Args:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from digitkit.boxes import gap_beside
 from digitkit.reading.results import Mark
 from digitkit.reading.rows.layout import HALF, RowDigit
-from digitkit.reading.rows.lines import Line
+from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.strip_ink import STROKE, Ink
 from digitkit.reading.rows.strips import PlacedDigit, Strip
 
@@ -71,7 +71,7 @@ on."""
 
 
 def find_strikethroughs(
-    lines: Mapping[int, Line], row_digits: Sequence[RowDigit]
+    lines: Mapping[int, TextLine], row_digits: Sequence[RowDigit]
 ) -> Iterator[Mark]:
     """Find the lines through numbers: ink that makes them incomplete.
 
@@ -86,7 +86,7 @@ def find_strikethroughs(
                 yield mark
 
 
-def _find_long(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
+def _find_long(line: TextLine, own: Sequence[RowDigit]) -> Iterator[Mark]:
     """Horizontal strikes that are as long as ruled lines; `own` are the row's accepted digits."""
     strip = line.strip
     runs = list(_find_line_spans(line))
@@ -103,7 +103,7 @@ def _find_long(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
             yield strip.to_mark("ink", shape)
 
 
-def _find_short(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
+def _find_short(line: TextLine, own: Sequence[RowDigit]) -> Iterator[Mark]:
     """Straight strikes of any slope through digits that they join; and flat ones through one.
 
     Args:
@@ -140,7 +140,7 @@ def _find_short(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
             yield strip.to_mark("ink", strip.shape_of(band, x, y))
 
 
-def _group_on_lines(line: Line, placed: Sequence[PlacedDigit]) -> Iterator[list[PlacedDigit]]:
+def _group_on_lines(line: TextLine, placed: Sequence[PlacedDigit]) -> Iterator[list[PlacedDigit]]:
     """Neighbouring digits on what was taken for a ruled line, without which they are apart."""
     strip, group = line.strip, list[PlacedDigit]()
     is_line = line.ink.lines.horizontal_columns(_rows(strip, AROUND))
@@ -223,7 +223,7 @@ def _sides_of(strip: Strip, row_digit: RowDigit) -> tuple[float, float]:
     return shape.left * strip.unit, (shape.left + shape.width) * strip.unit
 
 
-def _find_line_spans(line: Line) -> Iterator[tuple[int, int]]:
+def _find_line_spans(line: TextLine) -> Iterator[tuple[int, int]]:
     """Where horizontal lines through the middle of a strip begin and end within it, pixels."""
     strip, lines = line.strip, line.ink.lines
     columns = np.flatnonzero(lines.horizontal_columns(_rows(strip, AROUND)))
@@ -246,7 +246,7 @@ def _split(columns: npt.NDArray[np.intp], gap: float) -> list[npt.NDArray[np.int
     return [run for run in runs if len(run)]
 
 
-def _has_no_gaps(line: Line, sides: Sequence[tuple[float, float]]) -> bool:
+def _has_no_gaps(line: TextLine, sides: Sequence[tuple[float, float]]) -> bool:
     """Whether there is ink in the middle of a strip from the first of some digits to the last."""
     first, last = round(min(left for left, _ in sides)), round(max(right for _, right in sides))
     darkest = np.asarray(line.ink.strength[_rows(line.strip, LEVEL), max(first, 0) : last].max(0))

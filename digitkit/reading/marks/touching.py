@@ -16,7 +16,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components, find_runs
 from digitkit.reading.networks.line_reader import POINT, SIGN
 from digitkit.reading.results import Mark, MarkKind
-from digitkit.reading.rows.lines import SAME, Line
+from digitkit.reading.rows.lines import SAME, TextLine
 from digitkit.reading.rows.shapes import BELOW_LINE, COMMA_WIDTH, LONGER, Shape, are_pair
 from digitkit.reading.rows.strip_ink import FAINT
 
@@ -48,7 +48,7 @@ MIN_POINT_TOP, MIN_POINT_WIDTH = 0.2, 0.06
 wide, in heights."""
 
 
-def find_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
+def find_points(line: TextLine, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
     """The points and commas that touch the foot of a digit.
 
     Args:
@@ -78,7 +78,7 @@ def find_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
     return found
 
 
-def find_pale_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
+def find_pale_points(line: TextLine, marks: Sequence[Mark]) -> list[Mark]:
     """The points that are too pale or too small for the mask of the row's ink.
 
     Args:
@@ -103,7 +103,7 @@ def find_pale_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
     return found
 
 
-def _piece_at(line: Line, mask: U8, x: int, y: int) -> Shape:
+def _piece_at(line: TextLine, mask: U8, x: int, y: int) -> Shape:
     """The connected piece of a mask at a pixel of the strip, up to `COMMA_WIDTH` to either side."""
     reach = round(COMMA_WIDTH * line.strip.unit)
     left = max(0, x - reach)
@@ -112,7 +112,7 @@ def _piece_at(line: Line, mask: U8, x: int, y: int) -> Shape:
     return replace(shape, left=shape.left + left / line.strip.unit)
 
 
-def _find_unknown(line: Line, least: float, marks: Sequence[Mark]) -> list[float]:
+def _find_unknown(line: TextLine, least: float, marks: Sequence[Mark]) -> list[float]:
     """The x coordinates in the strip of points of at least this probability without a mark near."""
     strip = line.strip
     known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
@@ -123,7 +123,7 @@ def _find_unknown(line: Line, least: float, marks: Sequence[Mark]) -> list[float
     ]
 
 
-def _top_of_points(line: Line) -> int:
+def _top_of_points(line: TextLine) -> int:
     """The y coordinate in the strip that the ink of a point does not extend above."""
     strip = line.strip
     return round((MIN_POINT_TOP - strip.top / strip.digit_height) * strip.unit)
@@ -135,7 +135,7 @@ def _point_or_comma(shape: Shape) -> MarkKind:
     return "comma" if is_long or shape.top + shape.height > BELOW_LINE else "point"
 
 
-def find_colons(line: Line, marks: Sequence[Mark] = ()) -> list[Mark]:
+def find_colons(line: TextLine, marks: Sequence[Mark] = ()) -> list[Mark]:
     """The dots of colons as signs, whether they touch digits or not; as ink if they may be others.
 
     Where the row shows a sign, a column has two dots and nothing else. Pale dots only count where
@@ -169,23 +169,23 @@ def find_colons(line: Line, marks: Sequence[Mark] = ()) -> list[Mark]:
     return found
 
 
-def _find_dots_at(line: Line, mask: U8, columns: Sequence[int]) -> tuple[Shape, ...]:
+def _find_dots_at(line: TextLine, mask: U8, columns: Sequence[int]) -> tuple[Shape, ...]:
     """The two dots of a colon at the first of some x coordinates that has them."""
     return next(filter(None, (_find_dots(line, mask, x) for x in columns)), ())
 
 
-def _asides(line: Line) -> list[int]:
+def _asides(line: TextLine) -> list[int]:
     """The horizontal offsets at which a dot is searched for, nearest first, pixels of the strip."""
     reach = max(1, round(ASIDE * line.strip.unit))
     return sorted(range(-reach, reach + 1), key=abs)
 
 
-def _pale_ink(line: Line) -> U8:
+def _pale_ink(line: TextLine) -> U8:
     """A mask of a row's ink with a lower threshold: pale dots, and the soft edges of strokes."""
     return np.asarray(line.ink.strength >= PALE_COLON * 255, np.uint8)
 
 
-def _find_dots(line: Line, mask: U8, x: int) -> tuple[Shape, ...]:
+def _find_dots(line: TextLine, mask: U8, x: int) -> tuple[Shape, ...]:
     """The two dots of a colon at an x coordinate of the strip; nothing if other ink is there.
 
     Args:
@@ -201,7 +201,7 @@ def _find_dots(line: Line, mask: U8, x: int) -> tuple[Shape, ...]:
     return (upper, lower) if is_colon else ()
 
 
-def _are_separate(line: Line, mask: U8, dots: Sequence[Shape]) -> bool:
+def _are_separate(line: TextLine, mask: U8, dots: Sequence[Shape]) -> bool:
     """Whether each dot is a connected piece of its own in a mask, not a part of a stroke."""
     places = [line.strip.place_of(dot) for dot in dots]
     return all(
@@ -210,7 +210,7 @@ def _are_separate(line: Line, mask: U8, dots: Sequence[Shape]) -> bool:
     )
 
 
-def _cut_dot(line: Line, mask: U8, x: int, start: int, end: int) -> Shape:
+def _cut_dot(line: TextLine, mask: U8, x: int, start: int, end: int) -> Shape:
     """What may be a dot at an x coordinate, between two rows of the strip, and as wide as high."""
     left = max(0, x - (end - start) // 2)
     ink = mask[start:end, left : left + end - start]

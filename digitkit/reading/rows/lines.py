@@ -80,7 +80,7 @@ def to_input(ink: Ink) -> U8:
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class TextLine:
     """A row that was read.
 
     Attributes:
@@ -282,7 +282,7 @@ def _near(probabilities: F32, x: float, around: int = AROUND) -> F32:
 
 def read_lines(
     image: GreyImage, row_digits: Sequence[RowDigit], reader: LineReader
-) -> dict[int, Line]:
+) -> dict[int, TextLine]:
     """Read each row of an image as a whole.
 
     Args:
@@ -293,7 +293,7 @@ def read_lines(
     Returns:
         The rows by their numbers, without those whose digits do not stand out from the paper.
     """
-    lines = dict[int, Line]()
+    lines = dict[int, TextLine]()
     for row, own in group_rows(row_digits).items():
         if any(row_digit.detection.whole_image for row_digit in own):
             continue
@@ -303,8 +303,10 @@ def read_lines(
     return lines
 
 
-def read_line(image: GreyImage, row_digits: Sequence[RowDigit], reader: LineReader) -> Line | None:
+def read_line(
+    image: GreyImage, row_digits: Sequence[RowDigit], reader: LineReader
+) -> TextLine | None:
     """Read the row of some digits as a whole; None where they do not stand out from the paper."""
     strip = lay_strip(image, row_digits)
     ink = strip.ink
-    return None if ink is None else Line(strip, ink, reader.read(to_input(ink)))
+    return None if ink is None else TextLine(strip, ink, reader.read(to_input(ink)))

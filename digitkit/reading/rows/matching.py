@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import SAME, Line, Peak
+from digitkit.reading.rows.lines import SAME, Peak, TextLine
 from digitkit.reading.rows.strips import BAND, Strip
 
 PART = 0.4
@@ -32,7 +32,7 @@ class RowMatch(NamedTuple):
     apart: list[bool]
 
 
-def match_row(line: Line, row_digits: Sequence[RowDigit]) -> RowMatch:
+def match_row(line: TextLine, row_digits: Sequence[RowDigit]) -> RowMatch:
     """Match the digits of a row with the peaks of the line reader.
 
     Args:

@@ -15,7 +15,7 @@ from digitkit.reading.detection.detections import ClassifiedDetection, Detection
 from digitkit.reading.digits import resegmentation
 from digitkit.reading.networks.line_reader import HEIGHT, NONE
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import Line, Peak
+from digitkit.reading.rows.lines import Peak, TextLine
 from digitkit.reading.rows.matching import _match_peaks
 from digitkit.reading.rows.strip_ink import Ink
 from digitkit.reading.rows.strips import Strip
@@ -171,7 +171,7 @@ def test_alike_digits_closer_than_strokes_are_one_unless_they_are_ones(digit, co
         probabilities[:, columns] = 0
         probabilities[digit, columns], probabilities[NONE, columns] = likely, 1 - likely
     strip = cast("Strip", SimpleNamespace(unit=28.0, shape=(HEIGHT, 80)))
-    line = Line(strip, cast("Ink", None), probabilities)
+    line = TextLine(strip, cast("Ink", None), probabilities)
     assert [peak.digit for peak in line.peaks] == [digit] * count
 
 
