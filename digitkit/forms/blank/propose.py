@@ -59,9 +59,9 @@ HINT = 0.3
 """Print in a box that is paler than this, relative to a form's dark print, is a hint such as
 ``DD``, over which people write."""
 
-BEFORE_UNIT = 0.5
-"""Free width before print at the right end of a box, such as ``kg`` or ``,00``, as a share of the
-box's width; at least the box's height."""
+BEFORE_UNIT, BEHIND_UNIT = 0.5, 0.5
+"""Minimum free width before print at the right end of a box, such as ``kg`` or ``,00``, as a share
+of the box's width, at least the box's height; and maximum free width behind it, in that height."""
 
 CORNER, ROUNDED_ASPECT = 0.012, 1.3
 """A rounded corner of a box is at most this large; such a box is at least this wide, in its height:
@@ -249,7 +249,9 @@ def _has_room(strong: U8, box: Cell) -> bool:
             rows[y : y + h] = columns[x : x + w] = True
     if longest_free(rows) >= FREE_HEIGHT * box.h or longest_free(columns) >= FREE_WIDTH * box.w:
         return True
-    return int(columns.argmax()) >= max(BEFORE_UNIT * box.w, box.h)
+    printed = np.flatnonzero(columns)
+    before, behind = printed[0], box.w - 1 - printed[-1]
+    return bool(before >= max(BEFORE_UNIT * box.w, box.h) and behind <= BEHIND_UNIT * box.h)
 
 
 def _divide_box(thick: U8, dotted: U8, horizontal: U8, box: Cell) -> list[Cell]:

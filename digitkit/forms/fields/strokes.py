@@ -15,8 +15,12 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 
 DIRT = 0.06
-"""Minimum of the longer side of a stroke, in heights of the field; a smaller one is dirt. Of a
-decimal separator in heights of the digits, which may be much lower than their field."""
+"""Minimum of the longer side of a stroke, in heights of the field; a smaller one is dirt. A
+decimal separator is measured in heights of the digits, which may be much lower than their field."""
+
+MAX_SMALL = 3
+"""Maximum number of strokes that are as small as a decimal separator in a high field; more are
+dirt."""
 
 SPECKS = 0.1
 """Strokes all of which are less high and wide than this are dirt, too, in heights of the field."""
@@ -141,12 +145,14 @@ def find_strokes(
     is_over |= is_beside(ink, box, stats, kept)
     own = np.flatnonzero(kept)
     strokes = Strokes(labels, stats, own, height, astride or bool((is_over & is_ink).any()))
-    if not has_decimals or not len(own) or any(map(strokes.may_be_separator, own.tolist())):
+    if not (has_decimals and len(strokes.tall)) or any(map(strokes.may_be_separator, own.tolist())):
         return strokes
     dirt &= (across > x[kept].min()) & (across < (x + w)[kept].max())
     dirt &= longer >= max(2.0, DIRT * height)
     small = [label for label in np.flatnonzero(dirt).tolist() if strokes.may_be_separator(label)]
-    return replace(strokes, own=np.flatnonzero(kept | np.isin(np.arange(len(stats)), small)))
+    if len(small) <= MAX_SMALL:
+        kept[small] = True
+    return replace(strokes, own=np.flatnonzero(kept))
 
 
 def _usual_height(heights: I32) -> float:

@@ -71,8 +71,8 @@ ENOUGH_FEATURES = 8
 """Fewest features that must agree."""
 
 MIN_CONTRAST = 0.01
-"""Least contrast of a feature found by SIFT, whose scale is 0–1; pale print has less than the 0.04
-that is usual."""
+"""Contrast threshold of SIFT, which OpenCV divides by its 3 layers an octave; scale 0–1. Pale print
+has less contrast than the usual threshold of 0.04."""
 
 
 @dataclass(frozen=True)

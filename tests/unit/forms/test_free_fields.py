@@ -60,6 +60,16 @@ def test_small_decimal_separators_in_high_fields_are_read(tmp_path, one_of_each)
     assert (one.text, one.status) == ("73.21", "ok")
 
 
+def test_dust_in_a_high_field_is_not_taken_for_decimal_separators(tmp_path, one_of_each):
+    fields = FIELDS.replace("box = [60, 320, 200, 48]", "box = [60, 320, 200, 100]\ndecimals = 2")
+    page = write(one_of_each, "7321", (70, 102, 180, 214))
+    for x in range(142, 178, 6):
+        for y in range(350, 410, 6):
+            cv2.line(page, (x, y), (x + 2, y), 40, 2)
+    one = Form(write_form(tmp_path, fields, "")).read(page)["a"]
+    assert (one.text.replace(".", ""), one.status) == ("7321", "doubtful")
+
+
 @pytest.mark.parametrize(("decimals", "text", "status"), [(2, "73.21", "ok"), (None, "7321", "ok")])
 def test_the_line_reader_sees_decimal_separators_without_ink(
     tmp_path, one_of_each, monkeypatch, decimals, text, status

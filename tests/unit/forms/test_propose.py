@@ -226,7 +226,9 @@ def put_in_box(text: str, x: int) -> np.ndarray:
     return page
 
 
-@pytest.mark.parametrize(("text", "x"), [("Monday", 106), ("Hours", 150), ("Km  Exp", 140)])
+@pytest.mark.parametrize(
+    ("text", "x"), [("Monday", 106), ("Hours", 150), ("Km  Exp", 140), ("No", 184), ("Date", 188)]
+)
 def test_a_box_with_a_label_is_no_field(text, x):
     assert propose_fields(put_in_box(text, x)) == ()
 

@@ -137,7 +137,7 @@ def test_a_slash_is_likelier_on_a_page_with_other_signs():
 def test_a_sign_is_no_other_sign_than_itself(line_reader, one_of_each, others):
     ink = write(one_of_each, "25/47" + "+8" * others)
     strip = SimpleNamespace(shape=ink.shape, unit=DIGIT_HEIGHT, x_of=lambda box: box[0])
-    line = lines.Line(strip, SimpleNamespace(), line_reader.read(ink))
+    line = lines.TextLine(strip, SimpleNamespace(), line_reader.read(ink))
     assert len(line.signs) == 1 + others
     slash = (10 + 2 * 30 + 11, 0, 10, 40)
     assert line.count_signs(slash) == 1

@@ -89,6 +89,7 @@ def draw_by_hand(
         ((17, 26), 47, "triangle", ["0"]),
         ((22, 22), 47, "", ["0"]),
         ((22, 22), 215, "", ["0"]),  # without local contrast
+        ((22, 22), 215, "speck", ["0"]),
         ((22, 22), 47, "lines", ["0"]),
         ((22, 22), 47, "sign", ["0"]),
         ((25, 22), 47, "triangle", []),  # an oval
@@ -113,6 +114,8 @@ def test_a_circle_among_drawings_is_no_zero(reader, axes, level, drawn, expected
         for x, y in ((250, 50), (250, 210), (170, 130)):
             cv2.line(image, (x - 22, y - 22), (x + 22, y + 22), 47, 3, cv2.LINE_AA)
             cv2.line(image, (x - 22, y + 22), (x + 22, y - 22), 47, 3, cv2.LINE_AA)
+    elif drawn == "speck":
+        cv2.circle(image, (100, 300), 2, 47, -1, cv2.LINE_AA)
     elif drawn == "sign":
         cv2.line(image, (262, 112), (290, 112), 47, 3, cv2.LINE_AA)
         cv2.line(image, (262, 128), (290, 128), 47, 3, cv2.LINE_AA)
@@ -138,7 +141,7 @@ def test_a_slanted_zero_among_drawings_is_one(reader):
     """Its box is as wide as high."""
     image = np.full((400, 500), 235, np.uint8)
     cv2.polylines(image, [np.array([(60, 330), (160, 330), (110, 240)])], True, 47, 3, cv2.LINE_AA)
-    cv2.ellipse(image, (330, 120), (16, 26), 40, 0, 360, 47, 3, cv2.LINE_AA)
+    cv2.ellipse(image, (330, 120), (16, 26), 45, 0, 360, 47, 3, cv2.LINE_AA)
     assert [number.text for number in reader.read(image).numbers] == ["0"]
 
 
