@@ -67,17 +67,17 @@ def doubt_circles(
         image: that image.
     """
     accepted = [digit for digit in digits if digit.accepted]
+    rows = group_by_row(accepted).values()
+    zeros = {zero for row in rows if not any(digit.digit for digit in row) for zero in row}
     outlines = {
         digit: _find_outline(row_digit.detection.ink)
         for digit, row_digit in zip(digits, row_digits, strict=True)
-        if digit.accepted and digit.digit == 0
+        if digit in zeros
     }
     doubtful = set[Digit]()
     if not any(fills(row_digit.detection, image) for row_digit in row_digits):
-        for row in group_by_row(accepted).values():
-            if not any(digit.digit for digit in row):
-                doubtful.update(digit for digit in row if _is_exact(outlines[digit]))
-    if not any(digit.digit for digit in accepted):
+        doubtful = {zero for zero, outline in outlines.items() if _is_exact(outline)}
+    if len(zeros) == len(accepted):
         doubtful |= _find_drawn(accepted, outlines, marks, image)
     return tuple(
         lower_confidence(digit, DOUBT, math.inf) if digit in doubtful else digit for digit in digits
