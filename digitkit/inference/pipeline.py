@@ -40,24 +40,21 @@ class Reporting:
 
     Attributes:
         min_confidence: threshold for digits that were tracked over frames, 0–1.
-        gap: least gap between two numbers; see `digitkit.reading.numbers.finding.find_numbers`.
         number_rule: what each number must look like; None for anything.
         hold: frames that a number must be stable for before it is reported.
         every_frame: whether each frame is reported as it is, without tracking.
     """
 
     min_confidence: float
-    gap: float | None = None
     number_rule: Field | None = None
     hold: int = 1
     every_frame: bool = False
 
     @classmethod
     def create(cls, reader: Reader, config: InferConfig) -> Self:
-        """What a configuration asks for, with the threshold and the gap of its reader."""
+        """What a configuration asks for, with the threshold of its reader."""
         return cls(
             reader.min_confidence,
-            reader.gap,
             config.number_rule,
             hold=config.hold,
             every_frame=config.every_frame,
@@ -206,7 +203,7 @@ class _Streams:
             self.end()
             self._source = reading.source
             reporting = self._reporting
-            self._tracker = Tracker(reporting.min_confidence, gap=reporting.gap)
+            self._tracker = Tracker(reporting.min_confidence)
             self._events = EventFinder(reporting.hold)
         self._frame = number
         return self._tracker.follow(reading)
@@ -242,20 +239,20 @@ class _Streams:
         self._dropped = None
 
 
-def constrain(frame: Frame, reading: Reading, reporting: Reporting) -> Outcome:
+def constrain(frame: Frame, reading: Reading, rule: Field | None) -> Outcome:
     """A reading whose numbers meet the rule; a failure where comparing them takes too long.
 
     Args:
         frame: the image.
         reading: what was read from it.
-        reporting: the rule, and the least gap between two numbers.
+        rule: what each number must look like; None for anything.
     """
-    if reporting.number_rule is None:
+    if rule is None:
         return frame, reading
     from digitkit.reading.numbers.fitting import apply_field
 
     try:
-        return frame, apply_field(reading, reporting.number_rule, gap=reporting.gap)
+        return frame, apply_field(reading, rule)
     except ConfigError as error:
         return to_failure(frame.source, error, page=frame.page)
 
@@ -298,7 +295,7 @@ def _follow(
             in_sequence = frame.number is not None and not reporting.every_frame
             if in_sequence:
                 reading = streams.follow(reading)
-            outcome = constrain(frame, reading, reporting)
+            outcome = constrain(frame, reading, reporting.number_rule)
             if in_sequence and not isinstance(outcome, Failure):
                 outcome = frame, streams.find_events(*outcome)
         yield outcome

@@ -154,7 +154,7 @@ def write_down(outcomes: Iterable[Outcome], reader: Reader, wanted: ResultFormat
 
     Args:
         outcomes: what was read.
-        reader: what reads them; with its threshold and gap, numbers are compared with a field.
+        reader: what reads them.
         wanted: lines, or rows of a table.
     """
     failures: list[Failure] = []
@@ -167,7 +167,7 @@ def write_down(outcomes: Iterable[Outcome], reader: Reader, wanted: ResultFormat
         from digitkit.sinks.parquet import RowSink
 
         sink = RowSink(wanted.how)
-    reporting = Reporting(reader.min_confidence, reader.gap, wanted.number_rule)
+    reporting = Reporting(reader.min_confidence, wanted.number_rule)
     summary = deliver(outcomes, [sink], reporting, on_failure=failures.append)
     data = text.getvalue() if isinstance(sink, LineSink) else sink.take()
     return Written(data, summary, tuple(failures))

@@ -342,6 +342,7 @@ class Reader:
             page=frame.page,
             numbers=numbers,
             marks=marks,
+            gap=self.gap,
         )
         return reading, evidence
 

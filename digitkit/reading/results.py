@@ -200,6 +200,8 @@ class Reading:
         numbers: the numbers in reading order. Each accepted digit is in exactly one of them;
             see `digitkit.reading.numbers.finding.find_numbers`.
         marks: ink in and next to the rows that is no digit.
+        gap: least gap between two numbers that was given, in heights of the digits; None for one
+            that depends on the image.
         dropped: numbers that do not meet a `digitkit.Field`, and why; none of their digits is
             accepted.
         events: of a stream's frame: what became of its numbers.
@@ -215,6 +217,7 @@ class Reading:
     page: int | None = None
     numbers: tuple[Number, ...] = ()
     marks: tuple[Mark, ...] = field(default=(), repr=False)
+    gap: float | None = None
     dropped: tuple[Number, ...] = ()
     events: tuple[Event, ...] = ()
 

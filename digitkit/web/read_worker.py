@@ -15,7 +15,7 @@ from digitkit.choices import Mode, Orientation
 from digitkit.errors import DigitkitError
 from digitkit.images.cv import cv2
 from digitkit.images.encode import data_uri, encode_png
-from digitkit.inference.pipeline import Reporting, constrain
+from digitkit.inference.pipeline import constrain
 from digitkit.reading.numbers.fields import Field
 from digitkit.reading.reader import Reader
 from digitkit.sinks.review import ReviewItem, review_items
@@ -115,8 +115,7 @@ class ImageReader:
             reading = reader.read_frame(frame)
         except DigitkitError as error:
             return ReadFailure(error.problem)
-        reporting = Reporting(reader.min_confidence, reader.gap, request.number_rule)
-        outcome = constrain(frame, reading, reporting)
+        outcome = constrain(frame, reading, request.number_rule)
         if isinstance(outcome, Failure):
             return ReadFailure(outcome.error, is_option=True)
         reading = outcome[1]

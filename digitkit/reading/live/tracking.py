@@ -78,19 +78,16 @@ class Tracker:
 
     Attributes:
         min_confidence: threshold for a digit's averaged confidence, 0–1.
-        gap: least gap between two numbers; see `digitkit.reading.numbers.finding.find_numbers`.
         tracks: the name of the track of each digit of the last followed reading, in its order.
     """
 
-    def __init__(self, min_confidence: float, *, gap: float | None = None) -> None:
+    def __init__(self, min_confidence: float) -> None:
         """Start without tracks.
 
         Args:
             min_confidence: threshold for a digit's averaged confidence, 0–1.
-            gap: least gap between two numbers.
         """
         self.min_confidence = min_confidence
-        self.gap = gap
         self.tracks: tuple[int, ...] = ()
         self._tracks: list[_Track] = []
         self._names = itertools.count()
@@ -129,7 +126,7 @@ class Tracker:
         unseen = [track.digit for track in self._tracks if track.missing]
         seen_marks = [mark for mark in reading.marks if not _is_part(mark, ordered, unseen)]
         marks = _move_to_rows(seen_marks, ordered)
-        numbers = find_numbers(ordered, marks, gap=self.gap)
+        numbers = find_numbers(ordered, marks, gap=reading.gap)
         return replace(reading, digits=ordered, numbers=numbers, marks=marks)
 
     def _to_digit(self, track: _Track, others: Container[Box]) -> Digit:

@@ -10,14 +10,16 @@ taken.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from typing import Protocol
 
 from digitkit.reading.networks.line_reader import SPOILED_DOUBT
+from digitkit.reading.numbers.checks import flag_numbers
 from digitkit.reading.numbers.confidence import MIN_COMPLETE, describe_doubt
 from digitkit.reading.numbers.fields import MATCH_SECONDS, Field, slow_pattern
 from digitkit.reading.numbers.finding import (
@@ -41,7 +43,7 @@ USUAL_MATCH_SECONDS = 0.001
 """All comparisons of a number with a pattern may take `MATCH_SECONDS` beyond this time of each."""
 
 
-def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> Reading:
+def apply_field(reading: Reading, field: Field) -> Reading:
     """Keep the numbers that fit, if necessary with their next most likely digits.
 
     A number whose accepted digits fit keeps them. For any other, the most likely hypothesis that
@@ -50,7 +52,8 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
     row's numbers fits as it is, and all of them together do, they are one if they are close.
     Nothing in a number is accepted if no hypothesis fits, if it most likely has no digits at all,
     or if none of the `MAX_TRIED` most likely ones fits. A digit that the border cuts is never
-    accepted.
+    accepted. What is around a number casts doubt on it as without a field; but it is not several
+    numbers, and no digit is missing, if no shorter part of it and nothing longer fits.
 
     In a changed number, the confidence of an accepted digit is its probability given that the more
     likely hypotheses, which do not fit, are wrong. It may be below the reader's threshold, and is
@@ -60,7 +63,6 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
     Args:
         reading: of an image.
         field: the constraints on each of its numbers.
-        gap: least gap between two numbers; see `digitkit.reading.numbers.finding.find_numbers`.
 
     Returns:
         The same digits in the same order and rows, with the numbers that fit; `Reading.dropped` are
@@ -71,26 +73,70 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
         Exception: whatever `Field.checksum` raises.
     """
     changed: dict[int, Digit] = {}
-    kept, dropped = list[Number](), list[Number]()
-    candidates = find_candidates(reading.digits, reading.marks, gap=gap)
+    found, fitting = list[Number](), list[bool]()
+    candidates = find_candidates(reading.digits, reading.marks, gap=reading.gap)
     heights = accepted_heights(reading.digits)
     for row, in_row in groupby(candidates, lambda number: number.row):
         marks = [mark for mark in reading.marks if mark.row == row]
         for number in _join_row(list(in_row), field, marks):
             digits = _fit_digits(number, field)
             changed |= {id(old): new for old, new in zip(number.digits, digits, strict=True)}
-            if any(digit.accepted for digit in digits):
-                kept.append(_rebuild(number, digits, field))
-            elif is_reported(number, heights):
-                dropped.append(_drop(number, digits, field))
+            fits = any(digit.accepted for digit in digits)
+            if fits or is_reported(number, heights):
+                found.append((_rebuild if fits else _drop)(number, digits, field))
+                fitting.append(fits)
+    pairs = [(digit, changed.get(id(digit), digit)) for digit in reading.digits]
+    # A dropped number is there all the same: it casts doubt on others.
+    seen = [new if new.accepted else old for old, new in pairs]
+    flagged = zip(_flag(found, seen, reading, field), fitting, strict=True)
+    kept = [number for number, fits in flagged if fits]
+    dropped = [number for number, fits in zip(found, fitting, strict=True) if not fits]
     # The columns are those of all numbers.
-    placed = finish_numbers([*kept, *dropped], gap=gap)
+    placed = finish_numbers([*kept, *dropped], gap=reading.gap)
     return replace(
         reading,
-        digits=tuple(changed.get(id(digit), digit) for digit in reading.digits),
+        digits=tuple(new for _, new in pairs),
         numbers=placed[: len(kept)],
         dropped=placed[len(kept) :],
     )
+
+
+def _flag(
+    numbers: Sequence[Number], digits: Sequence[Digit], reading: Reading, field: Field
+) -> list[Number]:
+    """The numbers, incomplete where what is around casts a doubt on them that the field leaves.
+
+    Args:
+        numbers: that fit or not, in reading order.
+        digits: those of the reading, changed to fit.
+        reading: of the image.
+        field: the constraints.
+    """
+    settled, doubted = (
+        flag_numbers(numbers, digits, reading.marks, may_be_several=may_be_several)
+        for may_be_several in (False, reading.gap is None)
+    )
+    texts = [(number.row, number.guess) for number in numbers]
+    flagged = list[Number]()
+    for i, (number, strict) in enumerate(zip(settled, doubted, strict=True)):
+        if number.reasons != strict.reasons:
+            beside = [text for row, text in texts[max(0, i - 1) : i + 2] if row == number.row]
+            number = strict if _may_be_other(beside, number.guess, field) else number
+        flagged.append(number)
+    return flagged
+
+
+def _may_be_other(beside: Sequence[str], text: str, field: Field) -> bool:
+    """Whether a part of a number fits, or it together with the one before or behind it.
+
+    Args:
+        beside: the texts of the numbers that are next to each other, with its own.
+        text: its own.
+        field: the constraints.
+    """
+    parts = (part for place in range(1, len(text)) for part in (text[:place], text[place:]))
+    longer = (first + second for first, second in pairwise(beside))
+    return any(field.fits(other) for other in itertools.chain(longer, parts))
 
 
 def _join_row(numbers: Sequence[Number], field: Field, marks: Sequence[Mark]) -> Sequence[Number]:
@@ -156,6 +202,8 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
         doubts.append("a digit was clear, and read as another one")
     if number.signs and not signs:
         doubts.append("a decimal separator or a minus was left out")
+    if _may_be_longer(number, digits, field):
+        doubts.append("a digit in doubt was left out, and may belong to it")
     if any(digit.cut for digit in digits):
         doubts.append("a digit is cut by the border")
     if any(digit.spoiled for digit in accepted):
@@ -179,6 +227,16 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
         digits=accepted,
         reasons=(_state_change(text, number.text, field), *doubts),
     )
+
+
+def _may_be_longer(number: Number, digits: Sequence[Digit], field: Field) -> bool:
+    """Whether a number fits with a digit in doubt, too, that was left out of it."""
+    for place, digit in enumerate(digits):
+        if not (digit.accepted or digit.cut):
+            more = [*digits[:place], replace(digit, accepted=True), *digits[place + 1 :]]
+            if field.fits(_accepted_text(number, more, field)):
+                return True
+    return False
 
 
 def _drop(number: Number, digits: Sequence[Digit], field: Field) -> Number:
