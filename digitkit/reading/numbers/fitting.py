@@ -112,10 +112,10 @@ def _flag(
         reading: of the image.
         field: the constraints.
     """
-    settled, doubted = (
-        flag_numbers(numbers, digits, reading.marks, may_be_several=may_be_several)
-        for may_be_several in (False, reading.gap is None)
-    )
+    settled = flag_numbers(numbers, digits, reading.marks, may_be_several=False)
+    if reading.gap is not None:  # which settles the same
+        return settled
+    doubted = flag_numbers(numbers, digits, reading.marks, may_be_several=True)
     texts = [(number.row, number.guess) for number in numbers]
     flagged = list[Number]()
     for i, (number, strict) in enumerate(zip(settled, doubted, strict=True)):
