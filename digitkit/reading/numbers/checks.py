@@ -12,10 +12,10 @@ import numpy as np
 from digitkit.arrays import F64
 from digitkit.reading.numbers.neighbours import (
     find_fractions,
+    find_over_column_lines,
     find_spanning,
     find_split,
     find_torn,
-    is_over_column_line,
 )
 from digitkit.reading.numbers.parts import gaps_within, measure_height
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
@@ -78,6 +78,7 @@ def flag_numbers(
     split = find_split(numbers, marks) if may_be_several else set()
     spanning = find_spanning(numbers) if may_be_several else set()
     fractions = find_fractions(numbers, accepted) if may_be_several else {}
+    over_lines = find_over_column_lines(numbers, marks) if may_be_several else set()
     separators = Counter(map(_separator_of, numbers))
     flagged = []
     for number in numbers:
@@ -100,7 +101,7 @@ def flag_numbers(
             ]
             if number in spanning:
                 reasons.append("gaps between numbers of other rows go on between its digits")
-            if is_over_column_line(number, marks):
+            if number in over_lines:
                 reasons.append("it goes across a line between columns")
         complete = number.complete and not reasons
         flagged.append(replace(number, complete=complete, reasons=(*number.reasons, *reasons)))

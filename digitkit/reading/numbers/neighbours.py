@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -51,26 +52,33 @@ ALIKE = 1.6
 """Maximum ratio between the heights of two digits of one number."""
 
 
-def is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
-    """Whether several rows nearby have a vertical line at a place with digits on both sides.
+def find_over_column_lines(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Number]:
+    """The numbers at a place of which several rows nearby have a vertical line.
 
     It may run through the end of a digit: what counts are the middles of the digits.
     """
-    if len(number.digits) < 2:
+    lines = [mark for mark in marks if mark.kind == "line"]
+    by_row, places = group_by_row(lines), sorted({middle_x(mark.row_box) for mark in lines})
+    return {n for n in numbers if _is_over_line(n, lines, by_row.get(n.row, ()), places)}
+
+
+def _is_over_line(
+    number: Number, lines: Sequence[Mark], own: Sequence[Mark], places: Sequence[float]
+) -> bool:
+    """Whether a number goes across a line; `own` are those of its row, `places` where lines are."""
+    boxes = np.array([digit.row_box for digit in number.digits], np.float64)
+    centres = boxes[:, 0] + boxes[:, 2] / 2
+    inside = places[bisect_right(places, centres.min()) : bisect_left(places, centres.max())]
+    if not inside:
         return False
     height = measure_height(number.digits)
-    boxes = np.array([digit.row_box for digit in number.digits], np.float64)
     middle = float(np.median(boxes[:, 1] + boxes[:, 3] / 2))
-    centres = boxes[:, 0] + boxes[:, 2] / 2
-    lines = [mark for mark in marks if mark.kind == "line"]
     # A line of its own row that runs through no digit separates, or is that of a box for a digit.
-    own = [mark for mark in lines if mark.row == number.row]
     ticks = [mark for mark in own if not any(is_crossed(d.row_box, mark) for d in number.digits)]
     return any(
         len(rows_with_line(x, middle, lines, height, COLUMN_ROWS)) > 1
         and not rows_with_line(x, middle, ticks, height)
-        for x in {middle_x(mark.row_box) for mark in lines}
-        if centres.min() < x < centres.max()
+        for x in inside
     )
 
 
@@ -121,25 +129,35 @@ def find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
     """The digits beside a line between two numbers that are as close as those of one."""
     split = set[Digit]()
     by_row = group_by_row(marks)
-    for a, b in pairwise(numbers):
-        if a.row != b.row:
-            continue
-        ends = first, second = a.digits[-1], b.digits[0]
-        left, right = (middle_x(digit.row_box) for digit in ends)
-        between = [
-            mark
-            for mark in by_row.get(a.row, ())
-            if left < middle_x(mark.row_box) < right
-            and not any(is_crossed(digit.row_box, mark) for digit in ends)
-        ]
-        height = measure_height([*a.digits, *b.digits])
-        if {mark.kind for mark in between} != {"line"} or _has_grid(a.row, marks, height):
-            continue
-        plain = (number.digits for number in (a, b) if not number.signs)
-        inner = [gap for digits in plain for gap in gaps_within(digits, height)]
-        if inner and max(gaps_within(ends, height)) <= min(MAX_SPLIT, max(inner) + WIDER):
-            split |= {first, second}
+    for row, own in group_by_row(numbers).items():
+        pairs = [(a, b) for a, b in pairwise(own) if _are_close(a, b, by_row.get(row, ()))]
+        if pairs and not _has_grid(row, marks, measure_height([d for n in own for d in n.digits])):
+            split |= {digit for a, b in pairs for digit in (a.digits[-1], b.digits[0])}
     return split
+
+
+def _are_close(a: Number, b: Number, marks: Sequence[Mark]) -> bool:
+    """Whether only lines are between two numbers of a row, which are as close as the digits of one.
+
+    Args:
+        a: the number on the left.
+        b: the one on the right.
+        marks: of their row.
+    """
+    ends = first, second = a.digits[-1], b.digits[0]
+    left, right = middle_x(first.row_box), middle_x(second.row_box)
+    between = {
+        mark.kind
+        for mark in marks
+        if left < middle_x(mark.row_box) < right
+        and not any(is_crossed(digit.row_box, mark) for digit in ends)
+    }
+    if between != {"line"}:
+        return False
+    height = measure_height([*a.digits, *b.digits])
+    plain = (number.digits for number in (a, b) if not number.signs)
+    inner = [gap for digits in plain for gap in gaps_within(digits, height)]
+    return bool(inner) and max(gaps_within(ends, height)) <= min(MAX_SPLIT, max(inner) + WIDER)
 
 
 def _has_grid(row: int, marks: Sequence[Mark], height: float) -> bool:
