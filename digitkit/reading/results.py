@@ -309,10 +309,7 @@ class Reading:
             for number, places in zip(self.numbers, self.digit_places(), strict=True)
         ]
         if self.dropped:
-            values["dropped"] = [
-                {"text": number.text, "row": number.row, "reasons": list(number.reasons)}
-                for number in self.dropped
-            ]
+            values["dropped"] = [number_json(number) for number in self.dropped]
         values["digits"] = [_digit_json(digit) for digit in self.digits]
         values["ms"] = {name: round(value, 3) for name, value in vars(self.ms).items()}
         return values

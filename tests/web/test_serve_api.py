@@ -114,9 +114,10 @@ def test_who_accepts_pictures_only_gets_the_annotated_picture(serving, check):
 
 
 def test_options_are_those_of_infer(serving, check):
-    none = check(serving.read(PAGE, expect=5))
+    all_of_it, none = check(serving.read(PAGE)), check(serving.read(PAGE, expect=5))
     assert not none["text"]
-    assert len(none["dropped"]) == 3
+    assert [one["reasons"] for one in none["dropped"]] == [["has 4 digits, expected 5"]] * 3
+    assert [one["box"] for one in none["dropped"]] == [one["box"] for one in all_of_it["numbers"]]
     assert check(serving.read(PAGE, pattern=r"\d{4}"))["text"] == "1984\n2750\n6361"
     turned = cv2.imencode(".png", np.rot90(cv2.imdecode(np.frombuffer(PAGE, np.uint8), 1)))[1]
     assert check(serving.read(turned.tobytes(), orientation=90))["text"] == "1984\n2750\n6361"
