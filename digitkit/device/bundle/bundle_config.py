@@ -11,6 +11,9 @@ from digitkit.errors import ConfigError
 MACHINES = {"linux-arm64": "aarch64", "linux-x64": "x86_64"}
 """The platforms that bundles are built for, and what ``uname -m`` prints there."""
 
+SUFFIXES = (".tar.gz", ".tgz")
+"""Those of a bundle's file."""
+
 PYTHONS = ("3.11", "3.13")
 """The Pythons of Raspberry Pi OS Bookworm and Trixie."""
 
@@ -33,7 +36,8 @@ class BundleConfig:
             ``digitkit infer``.
 
     Raises:
-        ConfigError: the platform is not supported, or no valid version of Python is given.
+        ConfigError: `out` has another suffix, the platform is not supported, or no valid version of
+            Python is given.
     """
 
     out: Path
@@ -45,6 +49,8 @@ class BundleConfig:
     web: bool = False
 
     def __post_init__(self) -> None:
+        if self.out.suffix and not self.out.name.lower().endswith(SUFFIXES):
+            raise ConfigError(f"must be a .tar.gz file, got {self.out}", field="out")
         if _THIRTY_TWO_BIT.match(self.platform):
             raise ConfigError(
                 f"must be a 64-bit platform, got {self.platform!r}: "
