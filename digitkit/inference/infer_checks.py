@@ -18,7 +18,7 @@ from digitkit.choices import (
 )
 from digitkit.errors import ConfigError, at_least, check_choice, check_positive, check_range
 from digitkit.inference.infer_values import InferValues
-from digitkit.sources.suffixes import VIDEO_CODES, is_video
+from digitkit.sources.suffixes import IMAGE_SUFFIXES, VIDEO_CODES, is_video
 from digitkit.sources.urls import address_of, holds_secret, mask_password
 
 TEXT_SUFFIXES = (".txt", ".text", ".log")
@@ -197,8 +197,12 @@ def _check_outputs(config: InferValues) -> None:
         is_parts = field == "output" and config.resolved_format == "parquet"
         if field in config.output_files and os.path.isdir(real) and not is_parts:
             raise ConfigError(f"must be a file, got the folder {path}", field=field)
-        if field in config.output_folders and os.path.isfile(real):
-            raise ConfigError(f"must be a folder, got the file {path}", field=field)
+        if field in config.output_folders and not os.path.isdir(real):
+            if os.path.isfile(real):
+                raise ConfigError(f"must be a folder, got the file {path}", field=field)
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                text = f"must be a folder, for pictures with the inputs' names, got {path}"
+                raise ConfigError(text, field=field)
         other = taken.setdefault(real, field)
         if other != field:
             same = f"must not be the same as --{other.replace('_', '-')}, got {path}"

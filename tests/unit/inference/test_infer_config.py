@@ -47,6 +47,7 @@ WATCH = {"watch": Path("arriving"), "output": Path("a.csv")}
         ("output", FILES | {"output": Path("/")}),
         ("output", FILES | {"output": Path("-")}),
         ("annotate", FILES | {"annotate": Path(__file__)}),
+        *((name, FILES | {name: Path("a.PNG")}) for name in ("annotate", "explain")),
         ("report", FILES | {"report": Path("page.jpg")}),
         *((name, WATCH | {name: 1}) for name in ("fps", "retry", "max_frames", "duration")),
     ],
