@@ -126,7 +126,8 @@ class ModelContract:
             None if the model carries no contract (a third-party model).
 
         Raises:
-            ModelError: the contract is newer than this digitkit, incomplete or damaged.
+            ModelError: the contract is newer than this digitkit, incomplete or damaged, or it is
+                another network of digitkit.
         """
         texts = {
             key.removeprefix(PREFIX): text
@@ -135,8 +136,14 @@ class ModelContract:
         }
         if not texts:
             return None
+        if "contract" not in texts:
+            raise ModelError(
+                "is another network of digitkit, not a digit classifier",
+                subject=name,
+                hint="name a shipped classifier, such as digits, or a file of digitkit export",
+            )
         try:
-            version = int(texts.get("contract", ""))
+            version = int(texts["contract"])
         except ValueError:
             raise ModelError(
                 "its digitkit metadata has no contract version", subject=name

@@ -7,6 +7,9 @@ from digitkit.errors import ModelError
 from digitkit.images.normal_form import NORMAL_FORM_VERSION
 from digitkit.models.classifier import Classifier
 from digitkit.models.contract import CONTRACT_VERSION, PREPROCESSING, ModelContract
+from digitkit.reading.networks.detector import Detector
+from digitkit.reading.networks.grey_classifier import GreyClassifier
+from digitkit.reading.networks.line_reader import LineReader
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,13 @@ def test_bad_contracts(contract, key, text):
     error = error_of(ModelError, ModelContract.from_metadata, given, "m.onnx")
     assert error.subject == "m.onnx"
     assert key in str(error)
+
+
+@pytest.mark.parametrize("network", [Detector, LineReader, GreyClassifier])
+def test_other_networks_are_refused(network):
+    error = error_of(ModelError, Classifier, network.shipped_path())
+    assert error.hint
+    assert "digits" in error.hint
 
 
 def test_the_preprocessing_is_the_normal_forms():
