@@ -41,6 +41,9 @@ def test_a_sheet_is_found_by_its_edges(paper, around):
 def test_the_border_of_the_image_may_cut_a_sheet():
     found = find(desk(corners=CORNERS - [140, 0]))
     assert found is not None
+    inside = CORNERS[:, 0] > 140
+    near = np.abs(found[:, None] - (CORNERS - [140, 0])[inside][None]).max(2).min(0)
+    assert (near < 8).all()
 
 
 def wall() -> np.ndarray:
