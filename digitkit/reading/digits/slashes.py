@@ -1,4 +1,6 @@
-"""Slashes and ticks that were read as 1s: they lean more than the other 1s of the page."""
+"""Slashes and ticks that were read as 1s: they lean more than the other 1s of the page, or are
+higher than the digits beside them.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,18 @@ MAX_LEAN = 60.0
 
 MIN_OTHERS = 2
 """Minimum number of other 1s, which are neither between digits nor alone in their row. With fewer,
-nothing is doubted."""
+no leans are compared."""
 
 FAINT_SIGN = 0.1
 """Minimum probability of a sign in the row at a slash, 0–1."""
 
 NEAR = 0.6
 """Maximum gap between a slash and the digit on each side, in heights of the slash."""
+
+REACHING_LEANS, REACH, REACHING_SIGN = 10.0, 0.08, 0.03
+"""A slash that leans no more than the 1s of the page: minimum lean to the right, degrees; minimum
+length by which it extends above and below both digits beside it together, in their height; minimum
+probability of a sign in the row there, 0–1."""
 
 TICK_LEANS, TICK_LEANS_MORE, TICK_GAP = 35.0, 15.0, 1.0
 """Minimum lean of a tick, and minimum difference between it and the median lean of the other 1s, in
@@ -66,19 +73,24 @@ def doubt_slashes(
             slashes.add(digit)
         elif min(left, right) >= TICK_GAP:
             ticks.add(digit)
-    candidates = slashes | ticks
-    others = [lean for digit, lean in leans.items() if digit not in candidates]
-    if len(others) < MIN_OTHERS:
-        return tuple(digits)
-    usual, most = (float(each) for each in np.quantile(others, [0.5, MOST]))
     doubtful = {
         digit
         for digit in slashes
-        if leans[digit] >= max(LEANS, LEANS_MORE + most)
-        and _maybe_sign(digit, lines.get(digit.row))
+        if leans[digit] >= REACHING_LEANS
+        and _reaches_beyond(digit, rows[digit.row])
+        and _sign_probability(digit, lines) >= REACHING_SIGN
     }
-    least = max(TICK_LEANS, TICK_LEANS_MORE + usual)
-    doubtful |= {digit for digit in ticks if leans[digit] >= least}
+    others = [lean for digit, lean in leans.items() if digit not in slashes | ticks]
+    if len(others) >= MIN_OTHERS:
+        usual, most = (float(each) for each in np.quantile(others, [0.5, MOST]))
+        doubtful |= {
+            digit
+            for digit in slashes
+            if leans[digit] >= max(LEANS, LEANS_MORE + most)
+            and _sign_probability(digit, lines) >= FAINT_SIGN
+        }
+        least = max(TICK_LEANS, TICK_LEANS_MORE + usual)
+        doubtful |= {digit for digit in ticks if leans[digit] >= least}
     return tuple(lower_confidence(d, DOUBT, math.inf) if d in doubtful else d for d in digits)
 
 
@@ -96,7 +108,18 @@ def measure_lean(ink: U8) -> float:
     return math.degrees(math.atan2(-right * math.copysign(1.0, down), abs(down)))
 
 
-def _maybe_sign(digit: Digit, line: TextLine | None) -> bool:
-    """Whether the row shows a sign where a digit is."""
+def _reaches_beyond(digit: Digit, row: Sequence[Digit]) -> bool:
+    """Whether a digit extends above and below those of its row on both sides; see `REACH`."""
+    x, y, _, height = digit.row_box
+    left = max((d.row_box for d in row if d.row_box[0] < x), key=lambda box: box[0])
+    right = min((d.row_box for d in row if d.row_box[0] > x), key=lambda box: box[0])
+    above = min(left[1], right[1]) - y
+    below = y + height - max(left[1] + left[3], right[1] + right[3])
+    return above + below >= REACH * (left[3] + right[3]) / 2
+
+
+def _sign_probability(digit: Digit, lines: Mapping[int, TextLine]) -> float:
+    """The probability of a sign where a digit is, by its row, 0–1."""
+    line = lines.get(digit.row)
     shown = line.max_probabilities_near(digit.box) if line else None
-    return shown is not None and bool(shown[SIGN] >= FAINT_SIGN)
+    return 0.0 if shown is None else float(shown[SIGN])

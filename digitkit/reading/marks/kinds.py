@@ -54,9 +54,13 @@ LIKELY_POINT = 0.55
 """A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
 read, 0–1."""
 
-USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.75, 0.12
-"""Where at least so many rows of a page, and this fraction of them, show a point clearly, another
-one may be where a row shows it with the last probability, 0–1."""
+MAYBE_POINT = 0.4
+"""Probability with which a row shows a point that may be between two digits, though no ink of it
+was found apart from theirs, 0–1."""
+
+USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.5, 0.05
+"""Where at least so many rows of a page, and this fraction of them, show a point clearly, the last
+number takes the place of `MAYBE_POINT`."""
 
 SPECK, SPECK_GAP = 0.2, 0.3
 """A dot in the middle that is at most so large is dirt, unless it is a sign, or a letter that is so
@@ -107,10 +111,10 @@ def reclassify_marks(
 
 
 def _least_point(lines: Mapping[int, TextLine]) -> float:
-    """The probability from which on a row shows a point that nothing is known of."""
+    """The probability from which on a row shows a point between digits that nothing is known of."""
     shown = sum(bool(line.points) for line in lines.values())
     is_usual = shown >= max(USUAL_POINTS, USUAL_SHARE * len(lines))
-    return MAYBE_USUAL_POINT if is_usual else CLEAR_POINT
+    return MAYBE_USUAL_POINT if is_usual else MAYBE_POINT
 
 
 def _reclassify_row(

@@ -86,8 +86,20 @@ def test_a_point_may_be_too_pale_for_the_mask(reader, one_of_each, change_row, s
     assert reader.read(page).text == text
 
 
+@pytest.mark.parametrize(("shown", "text"), [(0.45, "28?45"), (0.3, "2845")])
+def test_a_point_may_be_between_digits_without_ink_of_its_own(
+    reader, one_of_each, change_row, shown, text
+):
+    page = write_row("2845", one_of_each, (30, 76, 122, 168))
+    change_row(shown_between_8_and_4({POINT: shown, NONE: 1 - shown}))
+    assert reader.read(page).text == text
+
+
+@pytest.mark.parametrize("shown", [0.2, 0.07])
 @pytest.mark.parametrize(("rows", "text"), [(3, "39?04"), (2, "3904")])
-def test_on_a_page_of_decimals_a_point_is_seen_sooner(reader, one_of_each, change_row, rows, text):
+def test_on_a_page_of_decimals_a_point_is_seen_sooner(
+    reader, one_of_each, change_row, shown, rows, text
+):
     page = [write_row("39 04", one_of_each, (30, 76, 105, 134, 180))]
     for number in ("28 45", "71 36", "50 62")[:rows]:
         page.append(write_row(number, one_of_each, (30, 76, 105, 134, 180)))
@@ -98,7 +110,7 @@ def test_on_a_page_of_decimals_a_point_is_seen_sooner(reader, one_of_each, chang
         if len(is_9) and len(is_0):
             between = slice(is_9.max() + 3, is_0.min() - 2)
             probabilities[:, between] = 0
-            probabilities[[POINT, NONE], between] = [[0.2], [0.8]]
+            probabilities[[POINT, NONE], between] = [[shown], [1 - shown]]
 
     change_row(change)
     first, *others = reader.read(np.vstack(page)).numbers

@@ -81,6 +81,34 @@ def test_a_slash_has_digits_close_on_both_sides():
 
 
 @pytest.mark.parametrize(
+    ("degrees", "sign", "beyond", "is_one"),
+    [
+        (15, 0.05, 3, False),
+        (5, 0.05, 3, True),  # it is upright
+        (15, 0.01, 3, True),  # the row shows no sign
+        (15, 0.05, 1, True),  # as high as the digits beside it
+    ],
+)
+@pytest.mark.parametrize("others", [[], OTHERS])
+def test_a_1_that_reaches_beyond_the_digits_beside_it_may_be_a_slash(
+    degrees, sign, beyond, is_one, others
+):
+    stroke = row_digit(1, 40, degrees)
+    high = replace(stroke.digit, box=(40, 50 - beyond, 30, HEIGHT + 2 * beyond))
+    row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80), *others]
+    assert accepted(row_digits, sign) == [True, is_one, True] + [True] * len(others)
+
+
+@pytest.mark.parametrize("beyond", [(-3, 9), (9, -3)])
+def test_a_slash_reaches_beyond_both_digits_together(beyond):
+    above, below = beyond
+    stroke = row_digit(1, 40, 15)
+    high = replace(stroke.digit, box=(40, 50 - above, 30, HEIGHT + above + below))
+    row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80)]
+    assert accepted(row_digits, 0.05) == [True, False, True]
+
+
+@pytest.mark.parametrize(
     ("degrees", "x", "others", "is_one"),
     [
         (45, 300, OTHERS, False),
