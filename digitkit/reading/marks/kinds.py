@@ -13,6 +13,7 @@ import numpy as np
 from digitkit.arrays import F32, Box
 from digitkit.boxes import middle_x, overlap_width
 from digitkit.reading.marks.signs import (
+    MAYBE_HIGH,
     MIN_TALL,
     NO_DIGIT,
     is_apart,
@@ -62,6 +63,9 @@ USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.5, 0.05
 """Where at least so many rows of a page, and this fraction of them, show a point clearly, the last
 number takes the place of `MAYBE_POINT`."""
 
+SLASH_ROWS = 3
+"""A page with at least so many rows that clearly have slashes is one of slashes."""
+
 SPECK, SPECK_GAP = 0.2, 0.3
 """A dot in the middle that is at most so large is dirt, unless it is a sign, or a letter that is so
 far from digits; in heights."""
@@ -104,10 +108,34 @@ def reclassify_marks(
         lines: the rows.
     """
     fused, least = list[Mark](), _least_point(lines)
+    if _count_rows_with_slashes(marks, row_digits, lines) >= SLASH_ROWS:
+        lines = {row: replace(line, is_among_slashes=True) for row, line in lines.items()}
     for row, line in lines.items():
         own = [mark for mark in marks if mark.row == row]
         fused += _reclassify_row(own, row_digits, line, least)
     return tuple(fused)
+
+
+def _count_rows_with_slashes(
+    marks: Sequence[Mark], row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
+) -> int:
+    """How many rows clearly show a tall stroke between two digits as a sign, and as no digit."""
+    rows = set[int]()
+    for mark in marks:
+        line = lines.get(mark.row)
+        is_tall = line and mark.row_box[3] >= MIN_TALL * line.strip.digit_height
+        if not (line and is_tall and mark.kind in ("ink", "sign")):
+            continue
+        shown = line.max_probabilities_near(mark.box)
+        if (
+            shown is not None
+            and shown[SIGN] >= CLEAR_SIGN
+            and line.digit_probability_at_sign(mark.box) <= MAYBE_HIGH
+        ):
+            own = [each for each in row_digits if each.digit.row == mark.row]
+            if _is_between(line.strip.x_of(mark.box), line.strip, own):
+                rows.add(mark.row)
+    return len(rows)
 
 
 def _least_point(lines: Mapping[int, TextLine]) -> float:

@@ -21,7 +21,7 @@ MAYBE_DIGIT = 0.2
 """Minimum probability of a digit at which tall ink is not taken for a sign, 0–1."""
 
 MAYBE_DIGIT_BESIDE_SIGN = 0.5
-"""`MAYBE_DIGIT` in a row that has another sign."""
+"""`MAYBE_DIGIT` in a row that has another sign, or on a page of slashes."""
 
 MAYBE_LEANING = 0.1
 """`MAYBE_DIGIT` for a stroke that is not taller than the digits and is the only sign in its row: it
@@ -162,7 +162,7 @@ def _may_be_digit(line: TextLine, mark: Mark, x: float) -> bool:
     strip = line.strip
     if mark.row_box[3] < MIN_TALL * strip.digit_height:
         return False
-    has_others = any(
+    has_others = line.is_among_slashes or any(
         abs(peak.x - x) > SAME * strip.unit and peak.kind == SIGN for peak in line.signs
     )
     height = mark.row_box[3] / strip.digit_height

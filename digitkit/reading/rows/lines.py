@@ -87,11 +87,13 @@ class TextLine:
         strip: the row.
         ink: what is written in it.
         probabilities: float32 ``[15, C]`` as `LineReader.read` returns them.
+        is_among_slashes: whether several rows of the page clearly have slashes.
     """
 
     strip: Strip
     ink: Ink
     probabilities: F32
+    is_among_slashes: bool = False
 
     def probabilities_at(self, box: Box) -> F32 | None:
         """What the row shows at a box: the probabilities of all outputs, ``[15]``; None outside."""

@@ -144,6 +144,30 @@ def test_a_slash_of_a_page_is_in_doubt(reader, one_of_each, change_row, shown):
     assert (last.guess, last.complete) == ("2815", shown < 0.1)
 
 
+@pytest.mark.parametrize(("slashes", "texts"), [(3, ["28", "5"]), (2, ["28?5"])])
+def test_on_a_page_of_slashes_one_that_may_be_a_1_is_a_slash(
+    reader, one_of_each, change_row, slashes, texts
+):
+    rows = [write_row("36 7", one_of_each, (30, 72, 110, 148)) for _ in range(4)]
+    page = np.vstack([*rows, write_row("28 5", one_of_each, (30, 72, 110, 148))])
+    for row in (*range(slashes), 4):
+        top = 160 * row
+        cv2.line(page, (126, top + 103), (146, top + 52), 40, 5, cv2.LINE_AA)
+
+    def change(probabilities: np.ndarray) -> None:
+        for left, right, sign in ((6, 7, 0.98), (8, 5, 0.6)):
+            before, after = (np.flatnonzero(probabilities[digit] > 0.5) for digit in (left, right))
+            if len(before) and len(after):
+                middle = (before.max() + after.min()) // 2
+                stroke = slice(middle - 4, middle + 5)
+                probabilities[:, stroke] = 0
+                probabilities[SIGN, stroke], probabilities[1, stroke] = sign, 0.95 * (1 - sign)
+
+    change_row(change)
+    found = [number.text for number in reader.read(page).numbers if number.row == 4]
+    assert found == texts
+
+
 def test_without_1s_all_digits_stay():
     assert accepted([row_digit(5, 0), row_digit(8, 40)]) == [True, True]
     assert accepted([]) == []
