@@ -53,15 +53,11 @@ MAYBE_SIGN = 0.25
 
 LIKELY_POINT = 0.55
 """A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
-read, 0–1."""
-
-MAYBE_POINT = 0.4
-"""Probability with which a row shows a point that may be between two digits, though no ink of it
-was found apart from theirs, 0–1."""
+read, 0–1. One that is at least as likely may be there though no ink of it was found."""
 
 USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.5, 0.05
 """Where at least so many rows of a page, and this fraction of them, show a point clearly, the last
-number takes the place of `MAYBE_POINT`."""
+number takes the place of `LIKELY_POINT` for points of which no ink was found."""
 
 SLASH_ROWS = 3
 """A page with at least so many rows that clearly have slashes is one of slashes."""
@@ -142,7 +138,7 @@ def _least_point(lines: Mapping[int, TextLine]) -> float:
     """The probability from which on a row shows a point between digits that nothing is known of."""
     shown = sum(bool(line.points) for line in lines.values())
     is_usual = shown >= max(USUAL_POINTS, USUAL_SHARE * len(lines))
-    return MAYBE_USUAL_POINT if is_usual else MAYBE_POINT
+    return MAYBE_USUAL_POINT if is_usual else LIKELY_POINT
 
 
 def _reclassify_row(

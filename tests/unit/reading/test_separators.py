@@ -86,7 +86,7 @@ def test_a_point_may_be_too_pale_for_the_mask(reader, one_of_each, change_row, s
     assert reader.read(page).text == text
 
 
-@pytest.mark.parametrize(("shown", "text"), [(0.45, "28?45"), (0.3, "2845")])
+@pytest.mark.parametrize(("shown", "text"), [(0.57, "28?45"), (0.5, "2845")])
 def test_a_point_may_be_between_digits_without_ink_of_its_own(
     reader, one_of_each, change_row, shown, text
 ):

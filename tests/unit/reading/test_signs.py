@@ -99,6 +99,7 @@ def tell_apart(
     beside[LETTER] = digit_is_letter
     line = SimpleNamespace(
         signs=[],
+        is_among_slashes=False,
         strip=SimpleNamespace(digit_height=40, locate=lambda boxes: np.array([[0.0, 1.0]])),
         max_probabilities_near=lambda box, width: probabilities,
         digit_probability_at_sign=lambda box: float(probabilities[:SIGN].sum()),

@@ -32,11 +32,13 @@ def row_digit(value: int, x: int, degrees: float = 0, row: int = 0) -> RowDigit:
     return RowDigit(digit, Detection(digit.box, stroke(degrees)))
 
 
-def accepted(row_digits: list[RowDigit], sign: float = 0.2) -> list[bool]:
+def accepted(
+    row_digits: list[RowDigit], sign: float = 0.2, *, has_signs: bool = False
+) -> list[bool]:
     """Which digits of rows that show 1s as signs with a probability stay accepted."""
     shown = np.zeros(15, np.float32)
     shown[SIGN] = sign
-    line = SimpleNamespace(max_probabilities_near=lambda box: shown)
+    line = SimpleNamespace(max_probabilities_near=lambda box: shown, signs=[object()] * has_signs)
     digits = [each.digit for each in row_digits]
     return [digit.accepted for digit in doubt_slashes(digits, row_digits, {0: line, 1: line})]
 
@@ -81,22 +83,25 @@ def test_a_slash_has_digits_close_on_both_sides():
 
 
 @pytest.mark.parametrize(
-    ("degrees", "sign", "beyond", "is_one"),
+    ("degrees", "sign", "has_signs", "beyond", "is_one"),
     [
-        (15, 0.05, 3, False),
-        (5, 0.05, 3, True),  # it is upright
-        (15, 0.01, 3, True),  # the row shows no sign
-        (15, 0.05, 1, True),  # as high as the digits beside it
+        (12, 0.05, True, 3, False),
+        (12, 0.2, False, 3, False),
+        (12, 0.05, False, 3, True),  # the page has no signs
+        (5, 0.2, True, 3, True),  # it is upright
+        (12, 0.01, True, 3, True),  # the row shows no sign
+        (12, 0.2, True, 1, True),  # as high as the digits beside it
     ],
 )
 @pytest.mark.parametrize("others", [[], OTHERS])
 def test_a_1_that_reaches_beyond_the_digits_beside_it_may_be_a_slash(
-    degrees, sign, beyond, is_one, others
+    degrees, sign, has_signs, beyond, is_one, others
 ):
     stroke = row_digit(1, 40, degrees)
     high = replace(stroke.digit, box=(40, 50 - beyond, 30, HEIGHT + 2 * beyond))
     row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80), *others]
-    assert accepted(row_digits, sign) == [True, is_one, True] + [True] * len(others)
+    kept = accepted(row_digits, sign, has_signs=has_signs)
+    assert kept == [True, is_one, True] + [True] * len(others)
 
 
 @pytest.mark.parametrize("beyond", [(-3, 9), (9, -3)])
@@ -105,7 +110,7 @@ def test_a_slash_reaches_beyond_both_digits_together(beyond):
     stroke = row_digit(1, 40, 15)
     high = replace(stroke.digit, box=(40, 50 - above, 30, HEIGHT + above + below))
     row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80)]
-    assert accepted(row_digits, 0.05) == [True, False, True]
+    assert accepted(row_digits, 0.2) == [True, False, True]
 
 
 @pytest.mark.parametrize(
