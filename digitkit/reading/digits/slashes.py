@@ -39,10 +39,9 @@ NEAR = 0.6
 """Maximum gap between a slash and the digit on each side, in heights of the slash."""
 
 REACHING_LEANS, REACH, REACHING_SIGN = 10.0, 0.08, 0.03
-"""A slash that leans no more than the 1s of the page: minimum lean to the right, degrees; minimum
-length by which it extends above and below both digits beside it together, in their height; minimum
-probability of a sign in the row there, 0–1, on pages with other signs or points (on others
-`FAINT_SIGN`)."""
+"""A slash that leans no more than the 1s of the page, of which another row clearly shows signs or
+points: minimum lean to the right, degrees; minimum length by which it extends above and below both
+digits beside it together, in their height; minimum probability of a sign in the row there, 0–1."""
 
 TICK_LEANS, TICK_LEANS_MORE, TICK_GAP = 35.0, 15.0, 1.0
 """Minimum lean of a tick, and minimum difference between it and the median lean of the other 1s, in
@@ -74,13 +73,14 @@ def doubt_slashes(
             slashes.add(digit)
         elif min(left, right) >= TICK_GAP:
             ticks.add(digit)
-    least_sign = REACHING_SIGN if any(line.signs for line in lines.values()) else FAINT_SIGN
+    with_signs = {row for row, line in lines.items() if line.signs}
     doubtful = {
         digit
         for digit in slashes
         if leans[digit] >= REACHING_LEANS
         and _reaches_beyond(digit, rows[digit.row])
-        and _sign_probability(digit, lines) >= least_sign
+        and with_signs - {digit.row}
+        and _sign_probability(digit, lines) >= REACHING_SIGN
     }
     others = [lean for digit, lean in leans.items() if digit not in slashes | ticks]
     if len(others) >= MIN_OTHERS:

@@ -86,8 +86,7 @@ def test_a_slash_has_digits_close_on_both_sides():
     ("degrees", "sign", "has_signs", "beyond", "is_one"),
     [
         (12, 0.05, True, 3, False),
-        (12, 0.2, False, 3, False),
-        (12, 0.05, False, 3, True),  # the page has no signs
+        (12, 0.2, False, 3, True),  # the page has no signs
         (5, 0.2, True, 3, True),  # it is upright
         (12, 0.01, True, 3, True),  # the row shows no sign
         (12, 0.2, True, 1, True),  # as high as the digits beside it
@@ -110,7 +109,7 @@ def test_a_slash_reaches_beyond_both_digits_together(beyond):
     stroke = row_digit(1, 40, 15)
     high = replace(stroke.digit, box=(40, 50 - above, 30, HEIGHT + above + below))
     row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80)]
-    assert accepted(row_digits, 0.2) == [True, False, True]
+    assert accepted(row_digits, 0.2, has_signs=True) == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +146,18 @@ def test_a_slash_of_a_page_is_in_doubt(reader, one_of_each, change_row, shown):
     change_row(change)
     last = reader.read(page).numbers[-1]
     assert (last.guess, last.complete) == ("2815", shown < 0.1)
+
+
+def test_signs_of_its_own_row_do_not_show_that_a_1_is_a_slash():
+    stroke = row_digit(1, 40, 12)
+    high = replace(stroke.digit, box=(40, 47, 30, HEIGHT + 6))
+    row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80)]
+    shown = np.full(15, 0.05, np.float32)
+    line = SimpleNamespace(max_probabilities_near=lambda box: shown, signs=[object()])
+    digits = [each.digit for each in row_digits]
+    assert [d.accepted for d in doubt_slashes(digits, row_digits, {0: line})] == [True] * 3
+    accepted = [d.accepted for d in doubt_slashes(digits, row_digits, {0: line, 1: line})]
+    assert accepted == [True, False, True]
 
 
 @pytest.mark.parametrize(("slashes", "texts"), [(3, ["28", "5"]), (2, ["28?5"])])
