@@ -234,13 +234,15 @@ def _requirement(suffix: str) -> str:
 
     try:
         origin = json.loads(metadata.distribution("digitkit").read_text("direct_url.json") or "{}")
-        url = origin["url"]
-        version_control = origin.get("vcs_info", {})
-        address = f"{version_control['vcs']}+{url}" if version_control else url
-    except (metadata.PackageNotFoundError, ValueError, KeyError):
+        url, vcs = str(origin["url"]), origin.get("vcs_info")
+        if vcs:
+            revision = vcs.get("requested_revision")
+            url = f"{vcs['vcs']}+{url}" + (f"@{revision}" if revision else "")
+        part = origin.get("subdirectory")
+    except (metadata.PackageNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return f"digitkit{suffix}"
-    if not url.startswith("file:") or version_control:
-        return f"digitkit{suffix} @ {address}"
+    if not url.startswith("file:"):
+        return f"digitkit{suffix} @ {url}" + (f"#subdirectory={part}" if part else "")
     path = url2pathname(urlsplit(url).path)
     return f"{path}{suffix}" if Path(path).exists() else f"digitkit{suffix}"
 

@@ -126,8 +126,8 @@ class ModelContract:
             None if the model carries no contract (a third-party model).
 
         Raises:
-            ModelError: the contract is newer than this digitkit, incomplete or damaged, or it is
-                another network of digitkit.
+            ModelError: the contract is newer than this digitkit, incomplete or damaged, or the
+                model is another network of digitkit.
         """
         texts = {
             key.removeprefix(PREFIX): text

@@ -270,7 +270,7 @@ THIRTY_TWO_BIT = ("linux-armv7l", "linux-armhf", "armv6l", "linux-arm", "i686")
 @pytest.mark.parametrize(("field", "value"), [
     *(("platform", platform) for platform in ("windows", *THIRTY_TWO_BIT)),
     *(("pythons", pythons) for pythons in ((), ("3.11.2",))),
-    *(("out", Path(name)) for name in ("b.zip", "b.tar")),
+    *(("out", Path(name)) for name in ("b.zip", "b.tar", "b")),
 ])  # fmt: skip
 def test_invalid_configurations(field, value):
     with pytest.raises(errors.ConfigError) as caught:

@@ -30,6 +30,15 @@ def test_in_a_checkout_the_checkout_is_installed(monkeypatch, tmp_path):
             {"url": "https://x.example/d.git", "vcs_info": {"vcs": "git", "commit_id": "1f"}},
             "pip install 'digitkit[train] @ git+https://x.example/d.git'",
         ),
+        (
+            {
+                "url": "https://x.example/d.git",
+                "vcs_info": {"vcs": "git", "commit_id": "1f", "requested_revision": "v2"},
+                "subdirectory": "py",
+            },
+            "pip install 'digitkit[train] @ git+https://x.example/d.git@v2#subdirectory=py'",
+        ),
+        ([1], "pip install 'digitkit[train]'"),
         ({"url": "file:///gone", "dir_info": {}}, "pip install 'digitkit[train]'"),
         ({"url": "file:///gone.whl", "archive_info": {}}, "pip install 'digitkit[train]'"),
         ({"url": "{here}", "dir_info": {}}, "pip install '{path}[train]'"),

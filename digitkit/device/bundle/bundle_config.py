@@ -25,7 +25,7 @@ class BundleConfig:
     """What to bundle.
 
     Attributes:
-        out: the file to write, ``.tar.gz``.
+        out: the file to write, ``.tar.gz`` or ``.tgz``.
         pythons: versions of Python on the devices, such as ``3.11``.
         platform: a key of `MACHINES`.
         model: what the service reads with: the name of a shipped model, or an ``.onnx`` file, which
@@ -49,8 +49,8 @@ class BundleConfig:
     web: bool = False
 
     def __post_init__(self) -> None:
-        if self.out.suffix and not self.out.name.lower().endswith(SUFFIXES):
-            raise ConfigError(f"must be a .tar.gz file, got {self.out}", field="out")
+        if self.out.name and not self.out.name.lower().endswith(SUFFIXES):
+            raise ConfigError(f"must be a .tar.gz or .tgz file, got {self.out}", field="out")
         if _THIRTY_TWO_BIT.match(self.platform):
             raise ConfigError(
                 f"must be a 64-bit platform, got {self.platform!r}: "

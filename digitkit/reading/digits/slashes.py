@@ -1,5 +1,5 @@
-"""Slashes and ticks that were read as 1s: they lean more than the other 1s of the page, or are
-higher than the digits beside them.
+"""Slashes and ticks that were read as 1s: they lean more than the other 1s of the page, or lean
+and are higher than the digits beside them.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ NEAR = 0.6
 """Maximum gap between a slash and the digit on each side, in heights of the slash."""
 
 REACHING_LEANS, REACH, REACHING_SIGN = 10.0, 0.08, 0.03
-"""A slash that leans no more than the 1s of the page, of which another row clearly shows signs or
-points: minimum lean to the right, degrees; minimum length by which it extends above and below both
-digits beside it together, in their height; minimum probability of a sign in the row there, 0–1."""
+"""A slash need not lean more than the 1s of the page if another row clearly shows signs or points.
+Then: minimum lean to the right, degrees; minimum length by which it extends beyond both digits
+beside it, above and below together, in their height; minimum probability of a sign in the row
+there, 0–1."""
 
 TICK_LEANS, TICK_LEANS_MORE, TICK_GAP = 35.0, 15.0, 1.0
 """Minimum lean of a tick, and minimum difference between it and the median lean of the other 1s, in
@@ -111,7 +112,7 @@ def measure_lean(ink: U8) -> float:
 
 
 def _reaches_beyond(digit: Digit, row: Sequence[Digit]) -> bool:
-    """Whether a digit extends above and below those of its row on both sides; see `REACH`."""
+    """Whether a digit extends beyond those beside it, above and below together; see `REACH`."""
     x, y, _, height = digit.row_box
     left = max((d.row_box for d in row if d.row_box[0] < x), key=lambda box: box[0])
     right = min((d.row_box for d in row if d.row_box[0] > x), key=lambda box: box[0])

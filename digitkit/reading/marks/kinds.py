@@ -59,8 +59,9 @@ USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.5, 0.05
 """Where at least so many rows of a page, and this fraction of them, show a point clearly, the last
 number takes the place of `LIKELY_POINT` for points of which no ink was found."""
 
-SLASH_ROWS = 3
-"""A page with at least so many rows that clearly have slashes is one of slashes."""
+SLASH_ROWS, SLASH_WIDTH = 3, 0.7
+"""A page with at least so many rows that clearly have slashes is one of slashes; maximum width of a
+slash, in its height."""
 
 SPECK, SPECK_GAP = 0.2, 0.3
 """A dot in the middle that is at most so large is dirt, unless it is a sign, or a letter that is so
@@ -115,14 +116,15 @@ def reclassify_marks(
 def _count_rows_with_slashes(
     marks: Sequence[Mark], row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
 ) -> int:
-    """How many rows clearly show a tall stroke between two digits as a sign, and as no digit."""
+    """How many rows have a tall, narrow stroke between two digits that is clearly a sign."""
     rows = set[int]()
     for mark in marks:
         line = lines.get(mark.row)
-        is_tall = line and mark.row_box[3] >= MIN_TALL * line.strip.digit_height
-        if not (line and is_tall and mark.kind in ("ink", "sign")):
+        if line is None or mark.row in rows or mark.kind not in ("ink", "sign"):
             continue
-        shown = line.max_probabilities_near(mark.box)
+        _, _, width, height = mark.row_box
+        is_slash = height >= MIN_TALL * line.strip.digit_height and width <= SLASH_WIDTH * height
+        shown = line.max_probabilities_near(mark.box) if is_slash else None
         if (
             shown is not None
             and shown[SIGN] >= CLEAR_SIGN

@@ -53,7 +53,7 @@ ALIKE = 1.6
 
 
 def find_over_column_lines(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Number]:
-    """The numbers at a place of which several rows nearby have a vertical line.
+    """The numbers that go across a place where several rows nearby have a vertical line.
 
     It may run through the end of a digit: what counts are the middles of the digits.
     """
