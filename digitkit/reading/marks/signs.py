@@ -24,8 +24,8 @@ MAYBE_DIGIT_BESIDE_SIGN = 0.5
 """`MAYBE_DIGIT` in a row that has another sign, or on a page of slashes."""
 
 MAYBE_LEANING = 0.1
-"""`MAYBE_DIGIT` for a stroke that is not taller than the digits and is the only sign in its row: it
-may be a 1 in slanted handwriting."""
+"""`MAYBE_DIGIT` for a stroke that is not taller than the digits and is the only sign in its row, on
+a page that is not one of slashes: it may be a 1 in slanted handwriting."""
 
 MAYBE_HIGH = 0.05
 """`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
