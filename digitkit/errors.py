@@ -208,11 +208,15 @@ def needs_extra(
 def install_command(extra: str | None = None) -> str:
     """The command that installs digitkit, or an extra of it, the way it was installed here.
 
-    From the checkout that this module is in; from the folder, file or address that pip installed it
-    from; else by its name.
+    From the checkout that this module is in; from the folder that pip installed it from; else from
+    a package index.
     """
+    import json
     import shlex
+    from importlib import metadata
     from pathlib import Path
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
 
     suffix = "" if extra is None else f"[{extra}]"
     checkout = Path(__file__).parents[1]
@@ -221,30 +225,13 @@ def install_command(extra: str | None = None) -> str:
             if checkout.samefile(os.curdir):
                 checkout = Path(os.curdir)
         return f"pip install -e {shlex.quote(f'{checkout}{suffix}')}"
-    return f"pip install {shlex.quote(_requirement(suffix))}"
-
-
-def _requirement(suffix: str) -> str:
-    """What pip installs digitkit from, as its record says; `suffix` names an extra: ``[pdf]``."""
-    import json
-    from importlib import metadata
-    from pathlib import Path
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
     try:
         origin = json.loads(metadata.distribution("digitkit").read_text("direct_url.json") or "{}")
-        url, vcs = str(origin["url"]), origin.get("vcs_info")
-        if vcs:
-            revision = vcs.get("requested_revision")
-            url = f"{vcs['vcs']}+{url}" + (f"@{revision}" if revision else "")
-        part = origin.get("subdirectory")
-    except (metadata.PackageNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        return f"digitkit{suffix}"
-    if not url.startswith("file:"):
-        return f"digitkit{suffix} @ {url}" + (f"#subdirectory={part}" if part else "")
-    path = url2pathname(urlsplit(url).path)
-    return f"{path}{suffix}" if Path(path).exists() else f"digitkit{suffix}"
+        folder = url2pathname(urlsplit(origin["url"]).path) if "dir_info" in origin else ""
+    except (metadata.PackageNotFoundError, ValueError, KeyError):
+        folder = ""
+    source = folder if folder and Path(folder).is_dir() else "digitkit"
+    return f"pip install {shlex.quote(source + suffix)}"
 
 
 def at_least(field: str, value: float, minimum: float, *, whole: bool = False) -> None:
