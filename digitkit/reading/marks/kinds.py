@@ -25,7 +25,7 @@ from digitkit.reading.marks.signs import (
 from digitkit.reading.networks.line_reader import NONE, POINT, SIGN, is_spoiled, letter_probability
 from digitkit.reading.numbers.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.results import Digit, Mark
-from digitkit.reading.rows.layout import RowDigit
+from digitkit.reading.rows.layout import RowDigit, group_rows
 from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Peak, TextLine
 from digitkit.reading.rows.matching import RowMatch, match_row, own_peaks
 from digitkit.reading.rows.shapes import Shape
@@ -104,9 +104,9 @@ def reclassify_marks(
         row_digits: the image's digits.
         lines: the rows.
     """
-    fused, least = list[Mark](), _least_point(lines)
     if _count_rows_with_slashes(marks, row_digits, lines) >= SLASH_ROWS:
         lines = {row: replace(line, is_among_slashes=True) for row, line in lines.items()}
+    fused, least = list[Mark](), _least_point(lines)
     for row, line in lines.items():
         own = [mark for mark in marks if mark.row == row]
         fused += _reclassify_row(own, row_digits, line, least)
@@ -117,7 +117,7 @@ def _count_rows_with_slashes(
     marks: Sequence[Mark], row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
 ) -> int:
     """How many rows have a tall, narrow stroke between two digits that is clearly a sign."""
-    rows = set[int]()
+    rows, by_row = set[int](), group_rows(row_digits)
     for mark in marks:
         line = lines.get(mark.row)
         if line is None or mark.row in rows or mark.kind not in ("ink", "sign"):
@@ -129,10 +129,9 @@ def _count_rows_with_slashes(
             shown is not None
             and shown[SIGN] >= CLEAR_SIGN
             and line.digit_probability_at_sign(mark.box) <= MAYBE_HIGH
+            and _is_between(line.strip.x_of(mark.box), line.strip, by_row.get(mark.row, ()))
         ):
-            own = [each for each in row_digits if each.digit.row == mark.row]
-            if _is_between(line.strip.x_of(mark.box), line.strip, own):
-                rows.add(mark.row)
+            rows.add(mark.row)
     return len(rows)
 
 

@@ -32,6 +32,13 @@ def row_digit(value: int, x: int, degrees: float = 0, row: int = 0) -> RowDigit:
     return RowDigit(digit, Detection(digit.box, stroke(degrees)))
 
 
+def around_high_1(degrees: float, above: int, below: int) -> list[RowDigit]:
+    """A 5, a 1 that leans and extends beyond them by so many pixels, and an 8."""
+    one = row_digit(1, 40, degrees)
+    box = (40, 50 - above, 30, HEIGHT + above + below)
+    return [row_digit(5, 0), replace(one, digit=replace(one.digit, box=box)), row_digit(8, 80)]
+
+
 def accepted(
     row_digits: list[RowDigit], sign: float = 0.2, *, has_signs: bool = False
 ) -> list[bool]:
@@ -96,19 +103,14 @@ def test_a_slash_has_digits_close_on_both_sides():
 def test_a_1_that_reaches_beyond_the_digits_beside_it_may_be_a_slash(
     degrees, sign, has_signs, beyond, is_one, others
 ):
-    stroke = row_digit(1, 40, degrees)
-    high = replace(stroke.digit, box=(40, 50 - beyond, 30, HEIGHT + 2 * beyond))
-    row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80), *others]
+    row_digits = [*around_high_1(degrees, beyond, beyond), *others]
     kept = accepted(row_digits, sign, has_signs=has_signs)
     assert kept == [True, is_one, True] + [True] * len(others)
 
 
-@pytest.mark.parametrize("beyond", [(-3, 9), (9, -3)])
-def test_a_slash_reaches_beyond_both_digits_together(beyond):
-    above, below = beyond
-    stroke = row_digit(1, 40, 15)
-    high = replace(stroke.digit, box=(40, 50 - above, 30, HEIGHT + above + below))
-    row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80)]
+@pytest.mark.parametrize(("above", "below"), [(-3, 9), (9, -3)])
+def test_a_slash_reaches_beyond_both_digits_together(above, below):
+    row_digits = around_high_1(15, above, below)
     assert accepted(row_digits, 0.2, has_signs=True) == [True, False, True]
 
 
@@ -149,9 +151,7 @@ def test_a_slash_of_a_page_is_in_doubt(reader, one_of_each, change_row, shown):
 
 
 def test_signs_of_its_own_row_do_not_show_that_a_1_is_a_slash():
-    stroke = row_digit(1, 40, 12)
-    high = replace(stroke.digit, box=(40, 47, 30, HEIGHT + 6))
-    row_digits = [row_digit(5, 0), replace(stroke, digit=high), row_digit(8, 80)]
+    row_digits = around_high_1(12, 3, 3)
     shown = np.full(15, 0.05, np.float32)
     line = SimpleNamespace(max_probabilities_near=lambda box: shown, signs=[object()])
     digits = [each.digit for each in row_digits]
