@@ -40,10 +40,13 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
 
     Raises:
         InputNotFoundError: neither a shipped model nor a file has this name.
-        ConfigError: a precision is unknown, or given for a file, which has only its own.
+        ConfigError: `model` is neither text nor a path; a precision is unknown, or given for a
+            file, which has only its own.
         ModelError: it is a folder, or this user has no access to the file's folder.
     """
     check_choice("precision", precision, PrecisionChoice)
+    if not isinstance(model, str | os.PathLike):
+        raise ConfigError(f"must be a name or a path, got {model!r}", field="model")
     path = Path(model)
     text = os.fspath(model)
     if not text:

@@ -108,8 +108,8 @@ class Reader:
         Raises:
             InputNotFoundError: the model does not exist.
             ModelError: it cannot be loaded, or is not a digit model.
-            ConfigError: `precision`, `mode`, `orientation`, `min_confidence`, `gap` or `threads` is
-                not valid.
+            ConfigError: `model`, `precision`, `mode`, `orientation`, `min_confidence`, `gap` or
+                `threads` is not valid.
         """
         check_choice("mode", mode, Mode)
         check_choice("orientation", orientation, Orientation)

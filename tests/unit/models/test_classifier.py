@@ -53,6 +53,14 @@ def test_a_folder_is_no_model(tmp_path, monkeypatch):
         assert "is a folder" in str(error_of(ModelError, find_model, name))
 
 
+@pytest.mark.parametrize("load", [Classifier, Reader, find_model])
+@pytest.mark.parametrize("model", [None, 3, b"digits"])
+def test_a_model_that_is_neither_a_name_nor_a_path(load, model):
+    error = error_of(ConfigError, load, model)
+    assert str(error) == f"model must be a name or a path, got {model!r}"
+    assert error.field == "model"
+
+
 def test_what_are_no_images(shipped):
     classifier = Classifier(shipped)
     assert "got list" in str(error_of(InputTypeError, classifier.probabilities, [[0.0]]))
