@@ -103,8 +103,9 @@ class Form:
             DatasetError: a file of corrections is none.
             TemplateError: a template has something that is not allowed, or too little print.
             ModelError: the model cannot be loaded, or is not a digit model.
-            ConfigError: no template is given, or what is none, `precision` or `threads` is not
-                valid, or `checksums` names a field that none has, or something else than functions.
+            ConfigError: no template is given, or what is none, `model`, `precision` or `threads` is
+                not valid, or `checksums` names a field that none has, or something else than
+                functions.
         """
         if not templates:
             raise ConfigError("requires a template", field="form")

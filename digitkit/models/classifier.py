@@ -117,7 +117,7 @@ class Classifier:
         Raises:
             InputNotFoundError: the model does not exist.
             ModelError: it cannot be loaded, is not a digit model, or has a newer contract.
-            ConfigError: `model` is neither text nor a path, `threads` is not within 1 to 1,024,
+            ConfigError: `model` is neither a name nor a path, `threads` is not within 1 to 1,024,
                 `batch` is less than 1, `precision` is unknown or given for a file, or
                 `input_scale` for a digitkit model.
         """

@@ -40,7 +40,7 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
 
     Raises:
         InputNotFoundError: neither a shipped model nor a file has this name.
-        ConfigError: `model` is neither text nor a path; a precision is unknown, or given for a
+        ConfigError: `model` is neither a name nor a path; a precision is unknown, or given for a
             file, which has only its own.
         ModelError: it is a folder, or this user has no access to the file's folder.
     """
