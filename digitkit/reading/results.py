@@ -64,10 +64,13 @@ class Digit:
         return f"Digit({self.digit}, {_show(self.confidence)}, box={self.box}{doubt})"
 
 
-MarkKind = Literal["point", "comma", "dash", "sign", "line", "side", "letter", "ink"]
-"""What a `Mark` is: a point on the line, or a comma; a short horizontal stroke; another sign, such
-as a plus, a colon or a slash; a ruled line across the row; a side of a box for one digit, as in a
-form; what is surely no digit, such as the letters of a unit; or ink that cannot be read."""
+MarkKind = Literal[
+    "point", "comma", "apostrophe", "dash", "sign", "line", "side", "letter", "ink"
+]  # fmt: skip
+"""What a `Mark` is: a point on the line, or a comma; an apostrophe between thousands; a short
+horizontal stroke; another sign, such as a plus, a colon or a slash; a ruled line across the row; a
+side of a box for one digit, as in a form; what is surely no digit, such as the letters of a unit;
+or ink that cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from digitkit.arrays import F64, I32, U8
 from digitkit.boxes import clip_box, intersection_area
 from digitkit.images.cv import cv2
+from digitkit.reading.marks.apostrophes import find_apostrophes
 from digitkit.reading.marks.line_parts import split_lines
 from digitkit.reading.marks.touching import (
     FAINT_POINT,
@@ -141,6 +142,9 @@ def _find_in(line: TextLine, row_digits: Sequence[RowDigit]) -> list[Mark]:
     far = [
         shape for shape in others if shape.height >= MIN_LETTER_HEIGHT and not strip.is_near(shape)
     ]
+    apostrophes = find_apostrophes(whole, [strip.shape_of_digit(each) for each in own])
+    marks += [strip.to_mark("apostrophe", shape) for shape in apostrophes]
+    whole = [shape for shape in whole if shape not in apostrophes]
     kinds = [(_doubt(line, kind, shape, far, own), shape) for kind, shape in classify(whole)]
     marks += [strip.to_mark(kind, shape) for kind, shape in kinds]
     known = [shape for _, shape in kinds]

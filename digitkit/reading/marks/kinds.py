@@ -178,7 +178,7 @@ def _reclassify(mark: Mark, marks: Sequence[Mark], line: TextLine, match: RowMat
         match: which digits it sees where.
     """
     probabilities = line.max_probabilities_near(mark.box)
-    if probabilities is None or mark.cut or mark.kind == "side":
+    if probabilities is None or mark.cut or mark.kind in ("side", "apostrophe"):
         return mark
     is_shown = bool(probabilities[SIGN] + probabilities[POINT] >= MAYBE_SIGN)
     if not is_shown and _is_explained(mark, line, match):

@@ -18,7 +18,7 @@ from digitkit.reading.numbers.neighbours import (
     find_torn,
 )
 from digitkit.reading.numbers.parts import gaps_within, measure_height
-from digitkit.reading.results import Digit, Mark, Number, group_by_row
+from digitkit.reading.results import Digit, Mark, MarkKind, Number, group_by_row
 
 SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
 """A gap within a number may be between two from the first width on, and several gaps from the
@@ -133,11 +133,11 @@ def _is_rare(separator: tuple[str, int], counts: Mapping[tuple[str, int], int]) 
 
 
 def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
-    """After which digits of a number a gap may be between two; none where boxes set the gaps.
+    """After which digits of a number a gap may be between two; none where boxes or apostrophes do.
 
     There are two digits or more between them, except for a few; see `SPACE` and `MAX_SINGLE`.
     """
-    if len(number.digits) < 4 or number.signs or _is_in_boxes(number, marks):
+    if len(number.digits) < 4 or number.signs or _has_within(number, marks, "side", "apostrophe"):
         return []
     height = measure_height(number.digits)
     gaps = gaps_within(number.digits, height)
@@ -152,17 +152,17 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
     return []
 
 
-def _is_in_boxes(number: Number, marks: Sequence[Mark]) -> bool:
-    """Whether the digits of a number are in boxes for one digit each."""
+def _has_within(number: Number, marks: Sequence[Mark], *kinds: MarkKind) -> bool:
+    """Whether marks of some kinds are between the digits of a number."""
     boxes = [digit.row_box for digit in number.digits]
     left, right = min(x for x, *_ in boxes), max(x + w for x, _, w, _ in boxes)
-    sides = (mark for mark in marks if mark.kind == "side" and mark.row == number.row)
-    return any(left < mark.row_box[0] < right for mark in sides)
+    own = (mark for mark in marks if mark.kind in kinds and mark.row == number.row)
+    return any(left < mark.row_box[0] < right for mark in own)
 
 
 def _find_slashes(number: Number, marks: Sequence[Mark]) -> list[int]:
     """Which digits of a number may be slashes with space around them, as in ``6 / 9``, from 1."""
-    if number.signs or _is_in_boxes(number, marks):
+    if number.signs or _has_within(number, marks, "side"):
         return []
     boxes = [digit.row_box for digit in number.digits]
     height = measure_height(number.digits)

@@ -62,7 +62,7 @@ class _Row:
     @cached_property
     def is_undivided(self) -> bool:
         """Whether it is one number, all of whose gaps may be between numbers."""
-        has_separators = any(part.kind in SEPARATORS for part in self.parts)
+        has_separators = any(part.kind in (*SEPARATORS, "apostrophe") for part in self.parts)
         return (
             not has_separators
             and bool(self.gaps)
@@ -80,7 +80,7 @@ class _Row:
                 left, _, width, _ = part.item.row_box
                 is_new = last is None or last.gap_to(part) >= self.limit
                 found.append((left if is_new else found.pop()[0], left + width))
-            elif part.kind in SEPARATORS:
+            elif part.kind in (*SEPARATORS, "apostrophe"):
                 continue
             last = part if part.digit else None
         return found

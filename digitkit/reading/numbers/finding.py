@@ -178,8 +178,9 @@ def _to_number(group: Group, height: float) -> Number:
     parts = list(group.parts)
     if parts[0].kind == "dash" and parts[1].kind != "digit" and not math.isinf(group.limit):
         parts = parts[1:]
-    if parts[-1].kind in SEPARATORS and not _is_near(parts[-1], group.after):
-        parts = parts[:-1]  # the full stop of a sentence
+    is_stop = parts[-1].kind in SEPARATORS and not _is_near(parts[-1], group.after)
+    if is_stop or parts[-1].kind == "apostrophe":  # the full stop of a sentence; joins nothing
+        parts = parts[:-1]
     box = bounding_box([part.item.box for part in parts])
     if group.before and group.before.kind in SEPARATORS and _is_near(group.before, parts[0]):
         parts = [group.before, *parts]  # which is in the number before it, too
@@ -240,6 +241,8 @@ def _spell(parts: Sequence[Part]) -> _Spelled:
             spelled.text += str(part.digit.digit) if part.digit.accepted else "?"
             spelled.guess += str(part.digit.digit)
             spelled.doubts += _doubts(part, count)
+        elif part.kind == "apostrophe":
+            continue  # it joins, and is left out
         elif _is_legible(parts, place):
             sign = _TEXT[part.kind]
             spelled.signs.append((count, sign))

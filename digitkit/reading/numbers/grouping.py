@@ -200,6 +200,8 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
         return part.kind != "line"
     if part.kind in ("line", "sign", "dash", "letter"):
         return False
+    if "apostrophe" in (part.kind, last.kind):
+        return "digit" in (part.kind, last.kind)
     if part.kind in SEPARATORS:
         return last.kind in ("digit", "ink") and gap <= NEAR_POINT
     if last.kind in SEPARATORS:
