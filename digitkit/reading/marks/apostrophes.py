@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import pairwise
 
 from digitkit.reading.numbers.checks import THOUSANDS
@@ -21,21 +21,23 @@ LIKE_ACROSS, MIN_SPACE = 0.8, 0.25
 the apostrophe, and at least so wide, in heights."""
 
 
-def find_apostrophes(shapes: Sequence[Shape], digits: Sequence[Shape]) -> list[Shape]:
+def find_apostrophes(shapes: Iterable[Shape], digits: Iterable[Shape]) -> list[Shape]:
     """The shapes of a row that are apostrophes between thousands.
 
     None is one if the row has more such ink, which is then dirt, or the dots and quotes of words.
 
     Args:
         shapes: of ink that belongs to no digit.
-        digits: the shapes of the row's digits.
+        digits: the shapes of the row's digits; not looked at without such ink.
     """
-    digits = sorted(digits, key=lambda digit: digit.centre_x)
-    gaps = [b.left - a.left - a.width for a, b in pairwise(digits)]
     high = [shape for shape in shapes if _is_high(shape)]
+    if not high:
+        return []
+    ordered = sorted(digits, key=lambda digit: digit.centre_x)
+    gaps = [b.left - a.left - a.width for a, b in pairwise(ordered)]
     between = {
         place: shape
-        for place, (a, b) in enumerate(pairwise(digits), 1)
+        for place, (a, b) in enumerate(pairwise(ordered), 1)
         for shape in high
         if gaps[place - 1] <= MAX_GAP
         and a.left + a.width - OVERHANG <= shape.centre_x <= b.left + OVERHANG
@@ -52,7 +54,9 @@ def _is_high(shape: Shape) -> bool:
 
 
 def _are_thousands(gaps: Sequence[float], place: int, between: Container[int]) -> bool:
-    """Whether three digits are behind a place, or six, as another apostrophe may touch a digit.
+    """Whether the digits before and behind a place are in groups of three, but for the first group.
+
+    An apostrophe that touches a digit is not seen, so a group may also be of six.
 
     Args:
         gaps: between the digits of a row, in heights.

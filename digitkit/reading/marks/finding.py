@@ -142,7 +142,7 @@ def _find_in(line: TextLine, row_digits: Sequence[RowDigit]) -> list[Mark]:
     far = [
         shape for shape in others if shape.height >= MIN_LETTER_HEIGHT and not strip.is_near(shape)
     ]
-    apostrophes = find_apostrophes(whole, [strip.shape_of_digit(each) for each in own])
+    apostrophes = find_apostrophes(whole, (strip.shape_of_digit(each) for each in own))
     marks += [strip.to_mark("apostrophe", shape) for shape in apostrophes]
     whole = [shape for shape in whole if shape not in apostrophes]
     kinds = [(_doubt(line, kind, shape, far, own), shape) for kind, shape in classify(whole)]

@@ -27,6 +27,8 @@ ASIDE = 0.15
 """The middle of a digit is at most so far outside of the number that it is above or below, in
 heights."""
 
+_SEPARATORS = (*SEPARATORS, "apostrophe")
+
 
 @dataclass(frozen=True, eq=False)
 class _Row:
@@ -62,7 +64,7 @@ class _Row:
     @cached_property
     def is_undivided(self) -> bool:
         """Whether it is one number, all of whose gaps may be between numbers."""
-        has_separators = any(part.kind in (*SEPARATORS, "apostrophe") for part in self.parts)
+        has_separators = any(part.kind in _SEPARATORS for part in self.parts)
         return (
             not has_separators
             and bool(self.gaps)
@@ -80,7 +82,7 @@ class _Row:
                 left, _, width, _ = part.item.row_box
                 is_new = last is None or last.gap_to(part) >= self.limit
                 found.append((left if is_new else found.pop()[0], left + width))
-            elif part.kind in (*SEPARATORS, "apostrophe"):
+            elif part.kind in _SEPARATORS:
                 continue
             last = part if part.digit else None
         return found
