@@ -133,7 +133,7 @@ def _is_rare(separator: tuple[str, int], counts: Mapping[tuple[str, int], int]) 
 
 
 def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
-    """After which digits of a number a gap may be between two; none where boxes or apostrophes do.
+    """After which digits of a number a gap may be between two; none in boxes, or with apostrophes.
 
     There are two digits or more between them, except for a few; see `SPACE` and `MAX_SINGLE`.
     """
