@@ -15,7 +15,10 @@ HEIGHT = 43
 
 
 def write(text: str, digits, space: int = 28, sign: str = "'") -> np.ndarray:
-    """A row of digits with signs, which leave so much more room; a space is one without ink."""
+    """A row of digits; other characters leave room between two, and `sign` is an apostrophe there.
+
+    `space` is the room that they add, in pixels.
+    """
     ink, x = np.zeros((160, 60 + 70 * len(text)), np.uint8), 30
     for char in text:
         if char.isdecimal():
