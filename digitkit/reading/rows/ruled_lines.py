@@ -12,6 +12,7 @@ import numpy.typing as npt
 from digitkit.arrays import F64, I32, U8
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components, open_mask
+from digitkit.reading.rows.faint_lines import find_faint_lines
 from digitkit.reading.rows.shapes import ARC, MIN_AREA, Shape
 
 LINE_LENGTHS = 2.2, 1.55
@@ -137,6 +138,11 @@ def remove_lines(mask: U8, faint: U8, strength: U8, unit: float) -> tuple[RuledL
             break
         mask[sloping > 0] = 0
         horizontal |= sloping
+        labels, stats = connected_components(mask)
+    if horizontal.any() or vertical.any():
+        thin = find_faint_lines(strength, mask, vertical, unit)
+        vertical |= thin
+        mask[thin > 0] = 0
         labels, stats = connected_components(mask)
     dots, dotted = _find_dotted(stats, unit)
     if dots:
