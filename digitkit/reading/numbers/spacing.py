@@ -186,20 +186,30 @@ def _find_columns(boxes: F64, rows: Sequence[int], chosen: Iterable[int]) -> dic
 
 
 def _find_narrow_columns(boxes: F64, rows: Sequence[int]) -> dict[int, int] | None:
-    """The columns of the numbers, without those alone in their row that span several of another."""
+    """The columns of the numbers, where some span several; None where that would be too many.
+
+    These are alone in their row, or they are few: two numbers that were read as one.
+    """
     left, right = boxes[:, 0], boxes[:, 0] + boxes[:, 2]
     own, counts = np.array(rows), Counter(rows)
     over = [np.flatnonzero((left < right[i]) & (left[i] < right)) for i in range(len(rows))]
-    spans = [
-        counts[row] == 1 and len(np.unique(own[each])) < len(each)
-        for row, each in zip(rows, over, strict=True)
-    ]
-    narrow = _find_columns(boxes, rows, [i for i, is_wide in enumerate(spans) if not is_wide])
-    if narrow is None:
-        return None
-    wide = np.flatnonzero(spans).tolist()
-    return narrow | {i: min(narrow[k] for k in over[i].tolist() if k in narrow) for i in wide}
+    spans = np.array([len(np.unique(own[each])) < len(each) for each in over], bool)
+    is_alone = np.array([counts[row] == 1 for row in rows], bool)
+    for wide in (spans & is_alone, spans):
+        if (wide & ~is_alone).sum() > MAX_SPANNING * len(rows):
+            return None
+        columns = _find_columns(boxes, rows, np.flatnonzero(~wide).tolist())
+        if columns is None:
+            continue
+        for i in np.flatnonzero(wide).tolist():
+            columns[i] = min((columns[k] for k in over[i].tolist() if not wide[k]), default=0)
+        if len({(row, columns[i]) for i, row in enumerate(rows)}) == len(rows):
+            return columns
+    return None
 
+
+MAX_SPANNING = 0.1
+"""Maximum fraction of the numbers that span several columns, and are not alone in their row."""
 
 MIN_ROWS = 3
 """Minimum number of rows with digits on both sides of a gutter that make columns."""

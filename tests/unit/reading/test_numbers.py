@@ -321,6 +321,17 @@ def test_a_heading_above_a_table_leaves_its_columns():
     assert [n.column for n in find_numbers(text)] == [0, 1, 0, 1]  # places in the row
 
 
+def test_a_few_numbers_across_two_columns_leave_these():
+    digits = [sure(1, 200 * column, row=row) for row in range(4) for column in range(3)]
+    wide = in_a_row("234567", 10, row=4)  # across the first two
+    assert wide[-1].box[0] > 200
+    numbers = find_numbers([*digits, *wide, sure(1, 400, row=4)])
+    assert [n.column for n in numbers] == [*(0, 1, 2) * 4, 0, 2]
+    many = [each for row in range(4, 8) for each in in_a_row("234567", 10, row=row)]
+    many += [sure(1, 400, row=row) for row in range(4, 8)]
+    assert [n.column for n in find_numbers([*digits, *many])] == [*(0, 1, 2) * 4, *(0, 1) * 4]
+
+
 def test_ink_that_touches_a_doubtful_digit_is_no_minus():
     digits = [sure(7, 0), unsure(4, 40), sure(2, 90)]
     assert texts(digits, mark("dash", 71, 76, 12, 5)) == ["7?2"]
