@@ -5,10 +5,10 @@
     python benchmarks/number_reading.py --digits test --curve curve.png
 
 Strips, tables, rows with operators and dates are composed of MNIST's digits, and notes with units
-and words of handwriting fonts (``number_sets.py``). With ``--kind corrected``, numbers in which a
-digit is struck out or written over, of which none should be complete. They are read as a user
-would: default options, one thread. A number that was read belongs to the written one whose box has
-most of it.
+and words of handwriting fonts (``number_sets.py``). With ``--kind puzzles``, Sudokus; with ``--kind
+corrected``, numbers in which a digit is struck out or written over, of which none should be
+complete. They are read as a user would: default options, one thread. A number that was read
+belongs to the written one whose box has most of it.
 
 complete and right   written numbers that were read as they are written, and reported as complete
 complete and wrong   numbers reported as complete which no one wrote like that, per written number
@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from common import DIGITS, load_digits, ran_on, table, tracked
-from number_sets import CORRECTED, KINDS, Sheet, Written, make_sheet
+from number_sets import ASIDE, KINDS, Sheet, Written, make_sheet
 
 from digitkit import Classifier, Number, Reader, figures
 from digitkit.boxes import intersection_area
@@ -212,7 +212,7 @@ def main() -> None:
     """Compose, read, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--kind", choices=KINDS, help=f"only this kind; by default all but {CORRECTED}"
+        "--kind", choices=KINDS, help=f"only this kind; by default all but {' and '.join(ASIDE)}"
     )
     parser.add_argument("--count", type=int, default=200, help="images of each kind")
     parser.add_argument("--seed", type=int, default=1)
@@ -231,7 +231,7 @@ def main() -> None:
     data = load_digits(options.digits)
     read: dict[str, list[tuple[Sheet, list[Found]]]] = {}
     rows, lines = [], []
-    for kind in [options.kind] if options.kind else [each for each in KINDS if each != CORRECTED]:
+    for kind in [options.kind] if options.kind else [each for each in KINDS if each not in ASIDE]:
         sheets = read[kind] = []
         for i in tracked(range(options.count), f"reading {kind}"):
             sheet = make_sheet(kind, data, options.seed, i)

@@ -6,9 +6,9 @@ leading minus signs. ``dates``: three numbers with slashes close to their digits
 of 7 to 12 digits. ``text``: numbers with units, words and signs, as notes have them, in handwriting
 fonts that no network was trained on; ``marked``: two numbers with a sign between them, or one with
 a decimal separator, in these fonts; ``bold``: text with a broad pen; ``lists``: words with a number
-or two. ``corrected``: one number of
-which a digit, or all, is struck out or written over, so that none is complete and right. Half of
-the images are drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
+or two. ``puzzles``: Sudokus, whose thin lines may be faint. ``corrected``: one number of which a
+digit, or all, is struck out or written over, so that none is complete and right. Half of the images
+are drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
 """
 
 from __future__ import annotations
@@ -70,6 +70,32 @@ def make_table(data: DigitData, rng: Rng) -> Sheet:
 def _choose_gap(rng: Rng) -> float:
     """How far the digits of a number are apart, in their heights: most hands write closely."""
     return rng.uniform(0.04, 0.2) if rng.random() < 0.6 else rng.uniform(0.2, 0.6)
+
+
+def make_puzzle(data: DigitData, rng: Rng) -> Sheet:
+    """A Sudoku: dark lines around its blocks, thin ones between cells, digits in half of these."""
+    cell = rng.uniform(34, 70)
+    margin = cell * rng.uniform(0.5, 1.2)
+    side = round(9 * cell + 2 * margin)
+    hand = Hand(data, rng, side, side)
+    start, end = round(margin), round(margin + 9 * cell)
+    looks = [(rng.uniform(0.1, 1), int(rng.integers(1, 3))), (rng.uniform(0.7, 1), 4)]
+    lines = np.zeros((side, side), np.uint8)
+    for i in sorted(range(10), key=lambda i: i % 3 == 0):  # the dark ones on top
+        strength, pen = looks[i % 3 == 0]
+        at = round(margin + i * cell)
+        for ends in (((at, start), (at, end)), ((start, at), (end, at))):
+            cv2.line(lines, *ends, round(255 * strength), pen, cv2.LINE_AA)
+    hand.put(lines, 0, 0)
+    numbers = []
+    for row, column in np.ndindex(9, 9):
+        if rng.random() < 0.5:
+            height = cell * rng.uniform(0.5, 0.72)
+            x = margin + cell * (column + rng.uniform(0.45, 0.55)) - 0.35 * height
+            y = margin + cell * (row + rng.uniform(0.45, 0.55)) - height / 2
+            made = hand.number(1, x, y, height, 0)
+            numbers.append(Written(made.text, made.box, row, column))
+    return Sheet(hand.finish(), tuple(numbers), tuple(hand.digits))
 
 
 def _rule(hand: Hand, left: float, top: float, room: list[float], pitch: float, rows: int) -> None:
@@ -337,8 +363,8 @@ def make_corrected(data: DigitData, rng: Rng) -> Sheet:
     return Sheet(hand.finish(), (Written(text, number.box, 0, 0),), tuple(hand.digits))
 
 
-CORRECTED = "corrected"
-"""The kind of which no number can be complete and right."""
+ASIDE = ("puzzles", "corrected")
+"""The kinds that are read only where they are asked for."""
 
 FITTED = ("strips", "tables", "rows", "dates")
 """The kinds that weights may be fitted on; fonts for tests are not among them."""
@@ -346,7 +372,7 @@ FITTED = ("strips", "tables", "rows", "dates")
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
     "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
     "long": make_long, "text": make_text, "marked": make_marked, "bold": make_bold,
-    "lists": make_list, CORRECTED: make_corrected,
+    "lists": make_list, "puzzles": make_puzzle, "corrected": make_corrected,
 }  # fmt: skip
 
 
