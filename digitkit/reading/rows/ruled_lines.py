@@ -139,7 +139,7 @@ def remove_lines(mask: U8, faint: U8, strength: U8, unit: float) -> tuple[RuledL
         mask[sloping > 0] = 0
         horizontal |= sloping
         labels, stats = connected_components(mask)
-    if horizontal.any() or vertical.any():
+    if vertical.any():
         thin = find_faint_lines(strength, mask, vertical, unit)
         vertical |= thin
         mask[thin > 0] = 0
