@@ -6,6 +6,7 @@ import json
 import keyword
 import os
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -19,7 +20,6 @@ from digitkit.errors import (
     ConfigError,
     DigitkitError,
     TemplateError,
-    one_line,
     os_reason,
     unknown_key,
 )
@@ -74,6 +74,20 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     size: tuple[int, int]
     field: list[_FieldTable] = []
     rules: dict[str, str] = {}
+
+
+_WANTED = {
+    "box": "four numbers, [left, top, width, height]",
+    "cells": "a whole number, or the left side and the width of each, [[0, 20], [24, 20]]",
+    "min": "a number",
+    "max": "a number",
+    "decimals": "a whole number",
+    "required": "true or false",
+    "size": "two whole numbers, [width, height]",
+    "field": "tables, each under [[field]]",
+    "rules": 'a table of texts, such as total = "a + b" under [rules]',
+}
+"""What the values of a template are, where they are not texts."""
 
 
 def load_templates(
@@ -159,21 +173,9 @@ def _read(path: Path) -> _File:
         if isinstance(one, dict):
             name = f"field {one.get('name', '')!r}: "
             _check_keys(one, _FieldTable, name)
-            try:
-                msgspec.convert(one, _FieldTable)
-            except msgspec.ValidationError as error:
-                raise TemplateError(name + _reason(error)) from error
-    try:
-        return msgspec.convert(table, _File)
-    except msgspec.ValidationError as error:
-        is_other = not table.keys() & {"reference", "field"}
-        raise TemplateError(
-            f"is not a template: {_reason(error)}", hint=_CREATE if is_other else None
-        ) from error
-
-
-def _reason(error: msgspec.ValidationError) -> str:
-    return one_line(error).replace("`", "").replace("$.", "")
+            _check_values(one, _FieldTable, name)
+    _check_values(table, _File)
+    return msgspec.convert(table, _File)
 
 
 def _check_keys(table: dict[str, Any], struct: type[msgspec.Struct], prefix: str = "") -> None:
@@ -181,6 +183,24 @@ def _check_keys(table: dict[str, Any], struct: type[msgspec.Struct], prefix: str
     for key in table:
         if key not in allowed:
             raise TemplateError(prefix + unknown_key(key, allowed))
+
+
+def _check_values(table: dict[str, Any], struct: type[msgspec.Struct], prefix: str = "") -> None:
+    for key in msgspec.structs.fields(struct):
+        if key.name not in table:
+            if key.required:
+                is_other = not table.keys() & {"reference", "field", "box"}
+                hint = _CREATE if is_other else None
+                raise TemplateError(f"{prefix}{key.name} is missing", hint=hint)
+            continue
+        value = table[key.name]
+        try:
+            msgspec.convert(value, key.type)
+        except msgspec.ValidationError as error:
+            wanted = _WANTED.get(key.name, "text in quotes")
+            raise TemplateError(
+                f"{prefix}{key.name} must be {wanted}, got {reprlib.repr(value)}"
+            ) from error
 
 
 def _check_fields(table: _File) -> tuple[FormField, ...]:

@@ -49,7 +49,7 @@ def test_a_template_has_fields_rules_and_its_reference(tmp_path):
         (ONE + "min = nan", "", "must be numbers"),
         (ONE + "decimals = 99", "", "decimals must be 0 to"),
         (ONE + "cels = 3", "", "unknown key cels; did you mean cells?"),
-        (ONE + 'required = "yes"', "", "field 'a': Expected bool, got str - at required"),
+        (ONE + 'required = "yes"', "", "field 'a': required must be true or false, got 'yes'"),
         (ONE, '[rules]\na = "a"', "cycle: a -> a"),
         (FIELDS, '[rules]\na = "b"\nb = "total + 1"\ntotal = "a"', "cycle: a -> b -> total -> a"),
         (FIELDS, '[rules]\na = "c"', "no field 'c'"),
@@ -187,11 +187,38 @@ def test_how_much_constraints_exclude(options, count, least, most):
     assert least <= random_pass_rate(FormField("x", (0, 0, 9, 9), **options), count) <= most
 
 
-def test_a_value_of_another_type_is_said_with_its_field(tmp_path):
-    path = write_form(tmp_path, ONE + 'cells = "8"\n', "")
-    error = error_of(TemplateError, load_template, path)
-    assert "field 'a': " in error.problem
-    assert error.problem.endswith("at cells")
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('cells = "8"', "cells must be a whole number, or the left side and the width of each,"),
+        ("cells = [[0, 20, 30]]", "cells must be a whole number, or the left side and"),
+        ('min = "1"', "min must be a number, got '1'"),
+        ("decimals = 1.5", "decimals must be a whole number, got 1.5"),
+        ("pattern = 4", "pattern must be text in quotes, got 4"),
+    ],
+)
+def test_a_value_of_another_type_is_said_with_its_field(tmp_path, line, problem):
+    path = write_form(tmp_path, f"{ONE}{line}\n", "")
+    assert f"field 'a': {problem}" in error_of(TemplateError, load_template, path).problem
+
+
+def test_values_of_a_template_that_are_missing_or_of_another_type(tmp_path):
+    def problem(text: str) -> str:
+        (tmp_path / "form.toml").write_text(text, "utf-8")
+        return str(error_of(TemplateError, load_template, tmp_path / "form.toml"))
+
+    assert "reference is missing; create one with digitkit form new" in problem("")
+    assert problem('reference = "a.png"').endswith("form.toml: sha256 is missing")
+    head = 'reference = "a.png"\nsha256 = "0"\n'
+    assert "size must be two whole numbers, [width, height], got [5]" in problem(
+        f"{head}size = [5]"
+    )
+    head += "size = [5, 5]\n"
+    assert "field must be tables, each under [[field]], got [3]" in problem(f"{head}field = [3]")
+    assert "field 'b': box is missing" in problem(f'{head}[[field]]\nname = "b"')
+    assert 'rules must be a table of texts, such as total = "a + b"' in problem(
+        f"{head}[rules]\ntotal = 3"
+    )
 
 
 def test_what_is_no_template_or_no_function_is_refused(tmp_path):
