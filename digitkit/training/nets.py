@@ -130,8 +130,9 @@ def build_net(name: str) -> nn.Sequential:
         RecipeError: there is no net of this name; similar names are listed.
     """
     if name not in NETS:
-        near = difflib.get_close_matches(name, NETS, n=3, cutoff=0.4) or list(NETS)
-        raise RecipeError(f"net {name!r} does not exist", hint=f"choose from {', '.join(near)}")
+        near = difflib.get_close_matches(name, NETS, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(NETS)}"
+        raise RecipeError(f"net {name!r} does not exist", hint=hint)
     return NETS[name]()
 
 

@@ -255,10 +255,11 @@ def override(recipe: Recipe, values: Mapping[str, str]) -> Recipe:
         if field in _IDENTITY:
             raise RecipeError(f"recipe field {field} identifies the recipe and cannot be changed")
         if field not in names:
-            near = difflib.get_close_matches(field, names, n=3, cutoff=0.4) or names
-            raise RecipeError(
-                f"recipe field {field!r} does not exist", hint=f"choose from {', '.join(near)}"
+            near = difflib.get_close_matches(field, names, n=3, cutoff=0.4)
+            hint = (
+                f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(names)}"
             )
+            raise RecipeError(f"recipe field {field!r} does not exist", hint=hint)
         if field.startswith("augmentation."):
             name = field.removeprefix("augmentation.")
             augmentation[name] = parse_field(Augmentation, name, text, "augmentation.")

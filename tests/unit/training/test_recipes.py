@@ -39,8 +39,8 @@ def test_any_field_can_be_overridden():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"epoch": "3"}, "choose from epochs"), ({"name": "mine"}, "name"),
-        ({"augmentation.rotat": "3"}, "choose from augmentation.rotate"),
+        ({"epoch": "3"}, "did you mean epochs"), ({"name": "mine"}, "name"),
+        ({"augmentation.rotat": "3"}, "did you mean augmentation.rotate"),
         ({"augmentation": "3"}, "'augmentation'"), ({"augmentation.rotate": "nan"}, "rotate"),
         ({"epochs": "many"}, "'many'"), ({"epochs": "1.5"}, "epochs"), ({"epochs": "0"}, "epochs"),
         ({"learning_rate": "nan"}, "learning_rate"), ({"learning_rate": "inf"}, "learning_rate"),
@@ -60,7 +60,7 @@ def test_bad_overrides(values, words):
     [
         (recipes.get_recipe, "artcle", "did you mean article"),
         (recipes.get_recipe, "zzz", "choose from quick, best"),
-        (nets.build_net, "digit", "choose from digits"), (nets.convnet, "32", "layer '32'"),
+        (nets.build_net, "digit", "did you mean digits"), (nets.convnet, "32", "layer '32'"),
         (nets.convnet, "32x5s2 x3", "layer 'x3'"),
         (nets.convnet, "8x5s2 8x3s2p1 8x3 8x3 8x3", "layer '8x3'"),
     ],
