@@ -12,7 +12,7 @@ import typer
 
 from digitkit.cli import show
 from digitkit.cli.exit_codes import SOME_FAILED
-from digitkit.errors import DigitkitError, escape_controls, one_line
+from digitkit.errors import DatasetError, DigitkitError, escape_controls, one_line
 
 if TYPE_CHECKING:
     from digitkit.datasets.corrections import Converted, Correction
@@ -68,7 +68,7 @@ def command(
                 yield one
 
     converted = add_corrections(out, read())
-    if converted.corrections or not failed:
+    if converted.corrections:
         _print_summary(out, converted)
     if failed:
         raise typer.Exit(SOME_FAILED)
@@ -78,10 +78,16 @@ def _read(files: list[Path]) -> Iterator[Correction | DigitkitError]:
     from digitkit.datasets.corrections import read_corrections
 
     for file in files:
+        is_empty = True
         try:
-            yield from read_corrections(file)
+            for one in read_corrections(file):
+                is_empty = False
+                yield one
         except DigitkitError as error:
             yield error
+        else:
+            if is_empty:
+                yield DatasetError("contains no correction", subject=str(file))
 
 
 def _print_summary(out: Path, converted: Converted) -> None:

@@ -15,7 +15,7 @@ from digitkit.cli.options import (
     ReportOption,
     ThreadsOption,
 )
-from digitkit.errors import MissingDependencyError
+from digitkit.errors import ConfigError, MissingDependencyError
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def command(
     from digitkit.models.classifier import Classifier
     from digitkit.models.evaluation import evaluate
 
+    if out is not None and out.is_file():
+        raise ConfigError(f"must be a folder, got the file {out}", field="out")
     classifier = Classifier(model, precision=precision, threads=threads, input_scale=input_scale)
     with show.progress() as report:
         digits = load_test(data, progress=report)

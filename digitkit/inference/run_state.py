@@ -170,6 +170,12 @@ def open_run(
             yield OutputRun(file, continues=True)
             return
         if there and (config.continues or config.resolved_format == "parquet"):
+            if not config.resume and isinstance(output, Path) and output.is_dir():
+                raise ConfigError(
+                    f"the folder {output} exists, and is not a table that can be continued",
+                    field="output",
+                    hint="name another folder",
+                )
             raise ConfigError(
                 f"{output} is not of a run that can be continued: there is no {path.name}",
                 field="resume" if config.resume else "output",

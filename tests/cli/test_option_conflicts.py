@@ -79,6 +79,33 @@ def test_a_binary_file_is_no_file_of_corrections(tmp_path):
     assert not result.stdout
 
 
+def test_a_file_without_a_correction_is_an_error(tmp_path):
+    path = tmp_path / "corrections.jsonl"
+    path.write_text("", "utf-8")
+    result = run("corrections", path, "--out", tmp_path / "corrections")
+    assert "corrections.jsonl: contains no correction" in one_error_line(result, 1)
+    assert not result.stdout
+
+
+def test_the_figures_of_an_evaluation_need_a_folder(tmp_path):
+    """It is said before the evaluation."""
+    path = tmp_path / "page.jpg"
+    path.touch()
+    result = run("eval", "--data", tmp_path / "missing", "--out", path)
+    assert f"--out must be a folder, got the file {path}" in one_error_line(result, 2)
+
+
+def test_a_folder_in_the_place_of_a_parquet_table(tmp_path, digit_file):
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "table.parquet"
+    folder.mkdir()
+    (folder / "precious.txt").touch()
+    result = run("infer", digit_file(1), "--output", folder)
+    assert "exists, and is not a table that can be continued; name another" in one_error_line(
+        result, 2
+    )
+
+
 def test_corrections_before_a_torn_end_are_kept(tmp_path):
     """Of a power cut, zeros may be left at the end of a file."""
     path = tmp_path / "corrections.jsonl"
