@@ -66,7 +66,7 @@ def command(
 
     Checks the system, the packages, the model (with real readings), cameras, memory, disk,
     temperature and power. Exit codes: 0 if digitkit infer can run, with or without warnings; 1 if
-    it cannot; 2 for a wrong option.
+    it cannot, or the service that --service names does not answer; 2 for a wrong option.
     """
     from digitkit.device.doctor import diagnosis
     from digitkit.device.doctor.evidence import DoctorConfig
@@ -95,9 +95,10 @@ def _print(diagnosis: Diagnosis) -> None:
             console.print(Text(f"\n{group}", style="bold"))
         _print_check(check)
     problems, warnings = len(diagnosis.problems), len(diagnosis.warnings)
-    verdict, state = ("cannot run", "problem") if problems else ("can run", "ok")
+    stops = any(check.group != "service" for check in diagnosis.problems)
+    verdict = "cannot run" if stops else "can run"
     end = Text.assemble(
-        (f"digitkit infer {verdict}", _COLOURS[state]),
+        (f"digitkit infer {verdict}", _COLOURS["problem" if stops else "ok"]),
         f"; problems: {problems}, warnings: {warnings}",
     )
     console.print()

@@ -48,7 +48,7 @@ class Diagnosis:
 
     @property
     def problems(self) -> list[Check]:
-        """The checks that would stop ``digitkit infer``."""
+        """The checks that would stop ``digitkit infer``, and a service that does not answer."""
         return [check for check in self.checks if check.state == "problem"]
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digitkit.errors import DigitkitError, SettingsError, one_line
+from digitkit.errors import DigitkitError, SettingsError, one_line, os_reason
 from digitkit.inference.serve_options import TOKEN_VARIABLE, ServeOptions
 from digitkit.inference.settings import MAX_SETTINGS_BYTES
 from digitkit.system.toml import read_toml
@@ -92,7 +92,9 @@ def _ask(url: str, token: str | None, *, required: bool) -> ServiceAnswer:
         error.close()
         return ServiceAnswer(url, status=error.code, required=required)
     except (OSError, ValueError, HTTPException) as error:
-        return ServiceAnswer(url, problem=one_line(error), required=required)
+        reason = getattr(error, "reason", error)  # of a URLError, what went wrong
+        problem = os_reason(reason) if isinstance(reason, OSError) else one_line(reason)
+        return ServiceAnswer(url, problem=problem, required=required)
     known = isinstance(health, dict) and "status" in health
     if not known:
         return ServiceAnswer(url, problem="what answers is not digitkit serve", required=required)

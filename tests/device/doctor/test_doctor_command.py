@@ -68,10 +68,14 @@ def test_text(command, monkeypatch):
     assert "\x1b" not in result.stdout
     _, second = (line for line in lines if "word" in line)
     assert second.startswith(" " * 25 + "word")
-    checks.append(PROBLEM)
+    checks.append(Check("serve", "problem", "does not answer", group="service"))
     result = run("doctor")
     assert result.exit_code == 1
-    assert result.stdout.endswith("problems: 1, warnings: 1\n")
+    assert result.stdout.endswith("digitkit infer can run; problems: 1, warnings: 1\n")
+    checks[-1] = PROBLEM
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert result.stdout.endswith("digitkit infer cannot run; problems: 1, warnings: 1\n")
     for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
     assert "\x1b[33mwarning" in run("doctor").stdout
