@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from digitkit.arrays import U8, Box
+from digitkit.errors import ConfigError
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.confidence import format_confidence
@@ -48,9 +49,12 @@ def draw(image: Image, reading: Reading, *, exif: bool = True) -> U8:
         legible.
 
     Raises:
+        ConfigError: `reading` is not a reading.
         ImageError: `image` is not an image.
         DigitkitError: as `Reader.read` raises for images that cannot be read.
     """
+    if not isinstance(reading, Reading):
+        raise ConfigError(f"must be a Reading, got {type(reading).__name__}", field="reading")
     pixels = rotate(load_object(image, exif=exif).image, reading.turn)
     canvas = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else pixels.copy()
     ratio = max(1, -(-MIN_SIDE // max(pixels.shape[:2])))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, islice, pairwise
 from typing import Protocol
 
+from digitkit.errors import ConfigError
 from digitkit.reading.networks.line_reader import SPOILED_DOUBT
 from digitkit.reading.numbers.checks import flag_numbers
 from digitkit.reading.numbers.confidence import MIN_COMPLETE, describe_doubt
@@ -69,9 +70,15 @@ def apply_field(reading: Reading, field: Field) -> Reading:
         those that do not.
 
     Raises:
-        ConfigError: comparing a number with the pattern takes longer than `MATCH_SECONDS`.
+        ConfigError: `reading` or `field` is something else, or comparing a number with the pattern
+            takes longer than `MATCH_SECONDS`.
         Exception: whatever `Field.checksum` raises.
     """
+    if not isinstance(reading, Reading):
+        raise ConfigError(f"must be a Reading, got {type(reading).__name__}", field="reading")
+    if not isinstance(field, Field):
+        hint = f"pass Field(pattern={field!r})" if isinstance(field, str) else None
+        raise ConfigError(f"must be a Field, got {type(field).__name__}", field="field", hint=hint)
     changed: dict[int, Digit] = {}
     found, fitting = list[Number](), list[bool]()
     candidates = find_candidates(reading.digits, reading.marks, gap=reading.gap)

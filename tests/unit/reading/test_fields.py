@@ -207,6 +207,13 @@ def test_values_that_make_no_field(values, field):
     assert error_of(ConfigError, Field, **values).field == field
 
 
+def test_what_is_no_field_or_no_reading_is_refused():
+    error = error_of(ConfigError, apply_field, read(), r"\d{4}")
+    assert str(error) == r"field must be a Field, got str; pass Field(pattern='\\d{4}')"
+    error = error_of(ConfigError, apply_field, "page.jpg", Field(expect=4))
+    assert str(error) == "reading must be a Reading, got str"
+
+
 @pytest.mark.parametrize(
     ("pattern", "word"),
     [

@@ -8,7 +8,7 @@ import pytest
 from support.errors import error_of
 from support.readings import make_digit, make_reading
 
-from digitkit.errors import InputNotFoundError
+from digitkit.errors import ConfigError, InputNotFoundError
 from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 from digitkit.sinks import drawing
@@ -48,6 +48,11 @@ def overlap(a, b) -> int:
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     return max(0, width) * max(0, height)
+
+
+def test_what_is_no_reading_is_refused():
+    error = error_of(ConfigError, draw, PAPER, [make_reading()])
+    assert str(error) == "reading must be a Reading, got list"
 
 
 def test_a_number_has_a_bracket_and_its_text_above_its_digits(labels):
