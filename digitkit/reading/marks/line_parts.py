@@ -60,6 +60,11 @@ def split_lines(
     ]
     vertical = list(filter(strip.is_near, strip.split(line.ink.lines.vertical)))
     sides = [shape for shape in (*vertical, *others) if _is_side(line, shape)]
+    faint = list(filter(strip.is_near, strip.split(line.ink.lines.faint)))
+    # Those of a grid go on; those within a box are between the digits of one number.
+    goes_on = 2 * sum(shape in sides for shape in vertical) < len(vertical)
+    if faint and goes_on and not strip.is_between_dark_lines():
+        vertical += faint
     vertical = [shape for shape in vertical if shape not in sides]
     others = [shape for shape in others if shape not in sides]
     middles = [each.middle_x for each in placed if each.row_digit.digit.accepted]

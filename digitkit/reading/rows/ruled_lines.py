@@ -90,11 +90,13 @@ class RuledLines:
     Attributes:
         horizontal: horizontal lines, or nearly horizontal ones, uint8 ``[height, width]``, 0 or 1.
         vertical: vertical lines, uint8 ``[height, width]``, 0 or 1.
+        faint: fainter vertical lines between these, uint8 ``[height, width]``, 0 or 1.
         dotted: dotted lines.
     """
 
     horizontal: U8
     vertical: U8
+    faint: U8
     dotted: Sequence[Dotted]
 
     def has_horizontal(self, rows: slice, columns: slice) -> bool:
@@ -139,16 +141,16 @@ def remove_lines(mask: U8, faint: U8, strength: U8, unit: float) -> tuple[RuledL
         mask[sloping > 0] = 0
         horizontal |= sloping
         labels, stats = connected_components(mask)
+    thin = np.zeros_like(vertical)
     if vertical.any():
         thin = find_faint_lines(strength, mask, vertical, unit)
-        vertical |= thin
         mask[thin > 0] = 0
         labels, stats = connected_components(mask)
     dots, dotted = _find_dotted(stats, unit)
     if dots:
         _take_out(mask, strength, labels, stats, dots, unit)
         labels, stats = connected_components(mask)
-    return RuledLines(horizontal, vertical, dotted), labels, stats
+    return RuledLines(horizontal, vertical, thin, dotted), labels, stats
 
 
 def _take_out(

@@ -48,6 +48,17 @@ LINE_SAMPLED, ASIDE, FADED = 0.5, 0.12, 0.4
 """The contrast of a line is that of its last part in the strip, so long, to what is so far beside
 it, in heights; the line is not seen where the contrast is less than the third number times that."""
 
+LINE_REACH, LINE_STEP = (0.6, 1.2), 0.25
+"""Where horizontal lines are that belong to a row, from its middle; and the distance of the places
+where they are looked for; in heights."""
+
+DARK_LINE, MIN_LINE_SEEN = 0.5, 0.8
+"""Their contrast is at least this fraction of that of ink, at at least so many of these places."""
+
+HALF_DIGIT, INK_SHARE = 0.45, 0.97
+"""At most so far from the middle of a row, in heights, at most the rest of the places has stronger
+ink than most ink is."""
+
 MAX_STRIP_PIXELS = 1 << 22
 """Maximum number of pixels of a strip that is searched."""
 
@@ -272,6 +283,22 @@ class Strip(RowGeometry):
         contrast = np.abs(line - np.where(out < 0, *paper))
         is_faded = (out > 0) & (contrast < FADED * np.median(contrast[out < 0]))
         return any((end - start) * step >= least for start, end in find_runs(is_faded).tolist())
+
+    def is_between_dark_lines(self) -> bool:
+        """Whether dark horizontal lines run along its row above and below, as those of a box."""
+        unit = self.digit_height
+        width = self.shape[1] * self.scale
+        x = self.left + np.arange(unit, width - unit, LINE_STEP * unit)
+        y = np.arange(-LINE_REACH[1], LINE_REACH[1], self.scale / unit)
+        if not len(x):
+            return False
+        pixels = self._sample(x, y * unit)[0].astype(np.float64)
+        contrast = np.abs(pixels - np.median(pixels, axis=0))
+        is_dark = contrast >= DARK_LINE * np.quantile(contrast[np.abs(y) < HALF_DIGIT], INK_SHARE)
+        above, below = (
+            is_dark[side].any(0).mean() for side in (y < -LINE_REACH[0], y > LINE_REACH[0])
+        )
+        return bool(min(above, below) >= MIN_LINE_SEEN)
 
     def strength(self, ink: Ink, shape: Shape) -> float:
         """How strong most of a shape's ink is: 1 as strong as most of the digits', 0 for paper."""

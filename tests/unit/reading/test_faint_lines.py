@@ -1,5 +1,7 @@
 """Faint vertical lines of grids, such as those within the blocks of a Sudoku."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from support.rows import SIDE, put_digit
@@ -11,16 +13,22 @@ PITCH = 70  # of a grid with cells for one digit each
 
 
 def draw_grid(
-    rows: list[str], digits, *, pitch: int = PITCH, faint: float, dark: tuple[int, ...]
+    rows: list[str],
+    digits,
+    *,
+    pitch: int = PITCH,
+    faint: float,
+    dark: Sequence[int],
+    dark_rows: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Digits in a grid whose columns in `dark` have dark lines on their left, the others faint."""
+    """Digits in a grid; the lines with these numbers are dark, the others faint."""
     height, width = (pitch * count for count in (len(rows), len(rows[0])))
     ink = np.zeros((height + 80, width + 80), np.uint8)
     for i in range(len(rows[0]) + 1):
         level, pen = (255, 4) if i in dark else (round(255 * faint), 1)
         cv2.line(ink, (40 + i * pitch, 40), (40 + i * pitch, 40 + height), level, pen)
     for i in range(len(rows) + 1):
-        level, pen = (255, 4) if i in dark else (round(255 * faint), 1)
+        level, pen = (255, 4) if i in (dark_rows or dark) else (round(255 * faint), 1)
         cv2.line(ink, (40, 40 + i * pitch), (40 + width, 40 + i * pitch), level, pen)
     for down, row in enumerate(rows):
         for across, char in enumerate(row):
@@ -51,6 +59,15 @@ def test_a_number_goes_across_the_squares_of_exercise_paper(reader, one_of_each)
 def test_a_margin_makes_no_grid_of_exercise_paper(reader, one_of_each):
     image = draw_grid([" 382 ", " 426 "], one_of_each, pitch=56, faint=0.2, dark=(1,))
     assert reader.read(image).text == "382\n426"
+
+
+@pytest.mark.parametrize("rows", [["38264"], ["38264", "47293", "50682"]])
+def test_faint_lines_in_a_box_are_between_the_digits_of_a_number(reader, one_of_each, rows):
+    dark_rows = range(len(rows) + 1)
+    image = draw_grid(rows, one_of_each, pitch=60, faint=0.2, dark=(0, 5), dark_rows=dark_rows)
+    noise = np.random.default_rng(1).normal(0, 8, image.shape)
+    image = (image + noise).clip(0, 255).astype(np.uint8)
+    assert reader.read(image).text.split("\n") == rows
 
 
 def draw_lines(places: dict[int, int]) -> np.ndarray:

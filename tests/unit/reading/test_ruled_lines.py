@@ -89,7 +89,8 @@ def test_ink_below_a_line_that_a_digit_reaches_is_its_tail(line, digit, is_tail)
     taken[digit[0] : digit[1], 20:24] = 1
     shape = Shape(20 / 28, 41 / 28 - 0.85, 5 / 28, 5 / 28, 0.02, np.ones((5, 5), np.uint8))
     strip = SimpleNamespace(unit=28, place_of=lambda shape: (20, 41))
-    lines = RuledLines(level, np.zeros_like(level), [])
+    none = np.zeros_like(level)
+    lines = RuledLines(level, none, none, [])
     row = SimpleNamespace(strip=strip, ink=SimpleNamespace(lines=lines))
     assert _is_tail(row, shape, taken) == is_tail
 
