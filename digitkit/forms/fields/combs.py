@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
 from digitkit.forms.fields.field_ink import FieldInk, Place
-from digitkit.forms.fields.field_line import MAX_SPOILED, FieldLine, read_field, sees_other
+from digitkit.forms.fields.field_line import MIN_FIELD_SPOILED, FieldLine, read_field, sees_other
 from digitkit.forms.fields.hypotheses import (
     DigitSlot,
     Hypotheses,
@@ -102,7 +102,7 @@ class Comb:
             probabilities = reading.line_probabilities
             if sees_other(probabilities, reading.combined.digit, MIN_OTHER_IN_CELL):
                 doubts.append(f"cell {i + 1} may be another digit")
-            if is_spoiled(probabilities, MAX_SPOILED):
+            if is_spoiled(probabilities, MIN_FIELD_SPOILED):
                 doubts.append(f"cell {i + 1} {SPOILED_DOUBT}")
         doubts += [*word_doubt([each.classifier for each in readings]), *self.doubts]
         return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))

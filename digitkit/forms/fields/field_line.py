@@ -21,15 +21,15 @@ from digitkit.reading.networks.line_reader import (
     SPOILED,
     LineReader,
 )
-from digitkit.reading.rows.lines import APART, find_peaks, look_up
+from digitkit.reading.rows.lines import MIN_DIGIT_DISTANCE, find_peaks, look_up
 
 MIN_DIGIT_HEIGHT = 0.55
 """Digits are at least this high, relative to the highest ink of their field."""
 
-BRIGHT = 85
+INK_PERCENTILE = 85
 """So much of the ink, in percent, is at most as dark as full ink."""
 
-MAX_SPOILED = 0.97
+MIN_FIELD_SPOILED = 0.97
 """Probability from which on a digit is taken for one that is struck out or written over, 0–1;
 higher than on pages, as remainders of print look alike."""
 
@@ -98,7 +98,7 @@ def read_field(
     digits = list[float]()
     for peak in find_peaks(line, 1 / scale, height):
         # Peaks of 1s that are so close to each other belong to one digit.
-        is_apart = not digits or peak.x - digits[-1] > APART * height
+        is_apart = not digits or peak.x - digits[-1] > MIN_DIGIT_DISTANCE * height
         if left <= peak.x <= right and is_apart:
             digits.append(peak.x)
     middles = tuple(ink.origin[0] + x / ink.ratio for x in digits)
@@ -122,7 +122,7 @@ def sees_other(probabilities: F32 | None, digit: int, least: float) -> bool:
 def _to_line(ink: U8, threshold: float, scale: float, middle: float) -> U8:
     """The ink as the line reader takes it, with the middle of its digits in the middle."""
     strong = ink[ink >= threshold]
-    full = float(np.percentile(strong, BRIGHT)) if len(strong) else 255.0
+    full = float(np.percentile(strong, INK_PERCENTILE)) if len(strong) else 255.0
     bright = cv2.convertScaleAbs(ink, alpha=255 / max(full, 1.0))
     columns = max(1, round(ink.shape[1] * scale / COLUMN_STRIDE))
     matrix = np.array([[scale, 0, 0], [0, scale, HEIGHT / 2 - scale * middle]])

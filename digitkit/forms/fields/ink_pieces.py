@@ -21,7 +21,7 @@ MAX_LEVEL = 0.3
 MAX_NEAR_GAP = 0.35
 """Ink in another field may belong to a number that is closer, in heights of its digits."""
 
-REACH = 0.25
+MIN_REACH = 0.25
 """Minimum height within the field of a piece of ink that continues beyond what was cut out, in
 heights of the field."""
 
@@ -142,7 +142,7 @@ def is_cut_off(one: FieldInk, box: Box, threshold: float) -> bool:
         return False
     labels, stats = connected_components((one.ink >= threshold).astype(np.uint8))
     _, y, _, h, _ = stats.T
-    reach = REACH * (bottom - top)
+    reach = MIN_REACH * (bottom - top)
     is_off = (y == 0) & (y + h > top + reach)
     is_off |= (y + h == len(one.ink)) & (y < bottom - reach)
     is_off &= ~find_residue(one, labels, stats, threshold)

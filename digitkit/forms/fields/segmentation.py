@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import U8
 from digitkit.forms.fields.field_ink import FieldInk, Place
-from digitkit.forms.fields.field_line import MAX_SPOILED, FieldLine, read_field, sees_other
+from digitkit.forms.fields.field_line import MIN_FIELD_SPOILED, FieldLine, read_field, sees_other
 from digitkit.forms.fields.hypotheses import (
     DigitSlot,
     Hypotheses,
@@ -29,7 +29,7 @@ from digitkit.forms.fields.hypotheses import (
 )
 from digitkit.forms.fields.ink_pieces import OVER_EDGE, own_ink
 from digitkit.forms.fields.obstructions import CROSSED_OUT
-from digitkit.forms.fields.strokes import SMALL, Strokes, find_strokes
+from digitkit.forms.fields.strokes import MIN_DIGIT_HEIGHT, Strokes, find_strokes
 from digitkit.forms.templates.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
@@ -282,14 +282,14 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
     for a, b in pairwise(members):
         if a.stroke == b.stroke:
             continue
-        both_tall = min(a.h, b.h) >= SMALL * height
+        both_tall = min(a.h, b.h) >= MIN_DIGIT_HEIGHT * height
         gap = b.x - (a.x + a.w)
         if gap > TOUCH * height and both_tall:
             return 0.0
         if gap > 0.3 * height:
             return 0.0
         prior *= 0.3 if both_tall else 0.9
-    if max(p.h for p in members) < SMALL * height:
+    if max(p.h for p in members) < MIN_DIGIT_HEIGHT * height:
         prior *= 0.02
     return prior
 
@@ -313,7 +313,9 @@ def _find_doubts(lattice: Lattice, chosen: Chain, readings: Sequence[SegmentRead
     if any(_may_be_sign(each) for each, _ in digits):
         doubts.append(SIGN_DOUBT)
     # Digits that touch look as if one were written over the other.
-    if any(not cut and is_spoiled(each.line_probabilities, MAX_SPOILED) for each, cut in digits):
+    if any(
+        not cut and is_spoiled(each.line_probabilities, MIN_FIELD_SPOILED) for each, cut in digits
+    ):
         doubts.append(f"a digit {SPOILED_DOUBT}")
     return doubts
 

@@ -14,7 +14,7 @@ from digitkit.forms.fields.obstructions import has_line
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 
-DIRT = 0.06
+MIN_STROKE_SIDE = 0.06
 """Minimum of the longer side of a stroke, in heights of the field; a smaller one is dirt. A
 decimal separator is measured in heights of the digits, which may be much lower than their field."""
 
@@ -22,13 +22,13 @@ MAX_SMALL = 3
 """Maximum number of strokes that are as small as a decimal separator in a high field; more are
 dirt."""
 
-SPECKS = 0.1
+MAX_SPECK_SIZE = 0.1
 """Strokes all of which are less high and wide than this are dirt, too, in heights of the field."""
 
-SMALL = 0.5
+MIN_DIGIT_HEIGHT = 0.5
 """Minimum height of a stroke that can be a digit by itself, in heights of the field's digits."""
 
-BELOW = 0.15
+MAX_DEPTH = 0.15
 """Maximum distance of a digit's middle below the field, in heights of the field."""
 
 LOW, NARROW, BESIDE = 0.55, 0.45, 0.7
@@ -65,7 +65,7 @@ class Strokes:
     @property
     def tall(self) -> npt.NDArray[np.intp]:
         """Labels of the field's own strokes that may be a digit each, intp ``[K]``."""
-        is_tall = self.stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * self.digit_height
+        is_tall = self.stats[:, cv2.CC_STAT_HEIGHT] >= MIN_DIGIT_HEIGHT * self.digit_height
         return self.own[is_tall[self.own]]
 
     @property
@@ -76,7 +76,7 @@ class Strokes:
     def may_be_separator(self, label: int) -> bool:
         """Whether a stroke may be a decimal separator: small, low and not below a digit."""
         _, y, w, h = self.stats[label, : cv2.CC_STAT_AREA].tolist()
-        if h >= SMALL * self.digit_height or w >= NARROW * self.digit_height:
+        if h >= MIN_DIGIT_HEIGHT * self.digit_height or w >= NARROW * self.digit_height:
             return False
         is_low = y + h / 2 - self.top > LOW * self.digit_height
         return is_low and self._share_in_digit(label) <= BESIDE
@@ -126,17 +126,17 @@ def find_strokes(
     is_ink[0] = False  # the paper
     kept = (across > left) & (across < right)
     kept &= (down > top) | (y + h > (top + bottom) / 2)
-    kept &= down < bottom + BELOW * (bottom - top)
+    kept &= down < bottom + MAX_DEPTH * (bottom - top)
     longer = np.maximum(w, h)
-    dirt = is_ink & kept & (longer < max(2.0, DIRT * (bottom - top)))
+    dirt = is_ink & kept & (longer < max(2.0, MIN_STROKE_SIDE * (bottom - top)))
     kept &= is_ink & ~dirt
     astride = bool((is_astride(ink, box, stats, kept) & is_ink).any())
-    if longer[kept].max(initial=0) < SPECKS * (bottom - top):  # a point says nothing
+    if longer[kept].max(initial=0) < MAX_SPECK_SIZE * (bottom - top):  # a point says nothing
         kept[:] = False
     if not kept.any():
         return Strokes(labels, stats, np.flatnonzero(kept), is_over=astride)
     height = _usual_height(h[kept])
-    is_tall = h >= SMALL * height
+    is_tall = h >= MIN_DIGIT_HEIGHT * height
     # A digit whose middle is above or below the field, and in another one, belongs to that.
     is_out = (down >= bottom) | (down <= top)
     kept &= ~(is_tall & is_out & is_in_other_field(ink, stats))
@@ -148,7 +148,7 @@ def find_strokes(
     if not (has_decimals and len(strokes.tall)) or any(map(strokes.may_be_separator, own.tolist())):
         return strokes
     dirt &= (across > x[kept].min()) & (across < (x + w)[kept].max())
-    dirt &= longer >= max(2.0, DIRT * height)
+    dirt &= longer >= max(2.0, MIN_STROKE_SIDE * height)
     small = [label for label in np.flatnonzero(dirt).tolist() if strokes.may_be_separator(label)]
     if len(small) <= MAX_SMALL:
         kept[small] = True

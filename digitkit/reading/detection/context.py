@@ -23,7 +23,7 @@ OWN_WEIGHTS = (0.322, 1.475, 0.220, -0.447, 0.106, -0.764)
 CONTEXT_WEIGHTS = (-1.086, 1.225, 0.205, -0.388, -0.168, -0.799, 1.605, 0.171, 0.707)
 """Of a constant, `own_features` and `context_features`."""
 
-LIKELY = 0.75
+MIN_KEPT_PROBABILITY = 0.75
 """From this probability on a detection keeps its confidence: a false digit costs as much as three
 missed ones."""
 
@@ -61,7 +61,7 @@ def rescore(
     whole = np.array([each.whole_image for each in detections], bool)
     sides = np.array([each.cut_sides for each in detections], int)
     at_border = sides > 0
-    factor = np.minimum(1.0, _probabilities(classified, side) / LIKELY)
+    factor = np.minimum(1.0, _probabilities(classified, side) / MIN_KEPT_PROBABILITY)
     factor[whole] = 1.0
 
     heights = h[(confidence * factor >= min_confidence) & ~at_border & ~whole]

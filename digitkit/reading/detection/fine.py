@@ -52,7 +52,7 @@ SURE_INK = 0.8
 """Minimum mean ink probability of a candidate that needs no second look, 0–1: a paragraph of small
 writing, blurred, may look like a digit, but of faint ink."""
 
-FEW = 4
+MAX_FEW_CANDIDATES = 4
 """Up to so many candidates, all of them lower than `MAX_LOW_HEIGHT`, may not be all there is, or
 each be a paragraph of small writing."""
 
@@ -253,12 +253,12 @@ def are_few(candidates: Sequence[Candidate], ratio: float) -> bool:
         ratio: pixels of the image per pixel of the scale in which it was found.
 
     Returns:
-        True for at most `FEW` likely candidates, at least one, all of them lower than
-        `MAX_LOW_HEIGHT`.
+        True for at most `MAX_FEW_CANDIDATES` likely candidates, at least one, all of them lower
+        than `MAX_LOW_HEIGHT`.
     """
     likely = [candidate for candidate in candidates if candidate.score >= SURE_SCORE]
     heights = [(candidate.edges[3] - candidate.edges[1]) / ratio for candidate in likely]
-    return 0 < len(likely) <= FEW and max(heights) < MAX_LOW_HEIGHT
+    return 0 < len(likely) <= MAX_FEW_CANDIDATES and max(heights) < MAX_LOW_HEIGHT
 
 
 def measure_ink(candidate: Candidate, scale: Scale) -> float:

@@ -32,15 +32,15 @@ BORDER_CONTRAST = 0.25
 MAX_BORDER_INK = 0.5
 """A border with a greater fraction of ink does not show paper."""
 
-SOFT = 0.88
+MAX_EDGE_STRENGTH = 0.88
 """Ink ends at a border if it has at most this fraction of the strength that it has further in: the
 outline of a stroke is half as dark as its middle, and a stroke that the border cuts is not."""
 
-DEPTH = 4
+EDGE_DEPTH = 4
 """Number of rows or columns inside of the border in which the full strength of ink is looked for,
 pixels."""
 
-SAMPLED = 100
+SAMPLED_LINES = 100
 """The contrast is taken from so many rows or columns of the shorter side."""
 
 _Found = TypeVar("_Found", Digit, Mark)
@@ -48,15 +48,15 @@ _Found = TypeVar("_Found", Digit, Mark)
 
 def required_margin(image: GreyImage) -> int:
     """How much paper an image needs around it, pixels; 0 for one that is not cut out like that."""
-    if image.halvings or min(image.shape) <= DEPTH:
+    if image.halvings or min(image.shape) <= EDGE_DEPTH:
         return 0
     grey = image.reduced
     paper = _paper_level(grey)
-    step = max(1, min(grey.shape) // SAMPLED)
+    step = max(1, min(grey.shape) // SAMPLED_LINES)
     contrast = float(np.percentile(np.abs(grey[::step, ::step].astype(np.int16) - paper), 98))
     limit = max(1.0, BORDER_CONTRAST * contrast)
     sides = grey, grey[::-1], grey.T, grey.T[::-1]
-    edges = [np.abs(side[: DEPTH + 1].astype(np.int16) - paper) for side in sides]
+    edges = [np.abs(side[: EDGE_DEPTH + 1].astype(np.int16) - paper) for side in sides]
     met = [levels for levels in edges if levels[0].max() > limit]
     if not met or not all(_ends_there(levels, limit) for levels in met):
         return 0
@@ -67,14 +67,14 @@ def _ends_there(levels: npt.NDArray[np.int16], limit: float) -> bool:
     """Whether all ink on the first row ends there.
 
     Args:
-        levels: difference from the paper, int16 ``[DEPTH + 1, W]``, from the border inwards.
+        levels: difference from the paper, int16 ``[EDGE_DEPTH + 1, W]``, from the border inwards.
         limit: least one of ink.
     """
     is_ink = levels[0] > limit
     if is_ink.mean() > MAX_BORDER_INK:
         return False
     return all(
-        levels[0, start:end].max() <= SOFT * levels[1:, start:end].max()
+        levels[0, start:end].max() <= MAX_EDGE_STRENGTH * levels[1:, start:end].max()
         for start, end in find_runs(is_ink).tolist()
     )
 

@@ -20,7 +20,7 @@ from digitkit.reading.networks.grey_classifier import GreyClassifier
 if TYPE_CHECKING:
     from digitkit.reading.detection.detections import ClassifiedDetection, Detection
 
-CLEAR = 0.87
+MIN_SEPARABILITY = 0.87
 """Ink can be extracted from an image of one digit with this separability
 (`digitkit.images.ink.separability`): so it can of 99% of MNIST's training digits."""
 
@@ -36,16 +36,16 @@ and drawings, but hardly in digits that the other is sure of."""
 CLEAR_WEIGHTS = Weights(0.7, 0.3, 0.0)
 """How much both classifiers count where the ink is clear."""
 
-MANY = 3
+MIN_PAGE_DETECTIONS = 3
 """From this number of detections on an image is a page; fewer may be strokes of one digit."""
 
-SPECK = 0.25
-"""Detections lower than this fraction of the highest one do not count for `MANY`."""
+MIN_RELATIVE_HEIGHT = 0.25
+"""Detections lower than this fraction of the highest one do not count for `MIN_PAGE_DETECTIONS`."""
 
 MANY_PIECES, PIECE = 4, 0.2
 """Ink in so many pieces, each with this part of the largest one's area, is not one digit."""
 
-FILLED = 0.3
+MIN_FILLED_SIDE = 0.3
 """A digit whose longer side is at least this fraction of its image's fills it."""
 
 LoadGrey = Callable[[], GreyClassifier]
@@ -75,7 +75,7 @@ def fuse_single_digit(
     grey = _pixels(image)
     is_sure = own.confidence >= SURE
     is_accepted = is_sure or own.confidence >= min_confidence
-    is_clear = separability(grey) >= CLEAR
+    is_clear = separability(grey) >= MIN_SEPARABILITY
     if is_clear and is_accepted:
         return own
     probabilities = load_grey().classify([grey])[0]
@@ -145,13 +145,13 @@ def is_page(detections: Sequence[Detection]) -> bool:
         detections: of the image, without the one of the whole image.
     """
     heights = [detection.box[3] for detection in detections]
-    speck = SPECK * max(heights, default=0)
-    return sum(height > speck for height in heights) >= MANY
+    speck = MIN_RELATIVE_HEIGHT * max(heights, default=0)
+    return sum(height > speck for height in heights) >= MIN_PAGE_DETECTIONS
 
 
 def fills(detection: Detection, image: GreyImage) -> bool:
     """Whether an image is one digit that fills it, so that its pixels show it clearly."""
-    return detection.whole_image and max(detection.box[2:]) >= FILLED * max(image.shape)
+    return detection.whole_image and max(detection.box[2:]) >= MIN_FILLED_SIDE * max(image.shape)
 
 
 def _pixels(image: GreyImage) -> U8:

@@ -15,15 +15,15 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.detection.crops import sharp_halvings
 from digitkit.reading.detection.detections import ClassifiedDetection
-from digitkit.reading.detection.single import MANY, LoadGrey
+from digitkit.reading.detection.single import MIN_PAGE_DETECTIONS, LoadGrey
 from digitkit.reading.networks.combining import DIGITS
 from digitkit.reading.results import Digit
 from digitkit.reading.rows.layout import RowDigit
 
-FEW = 5
+MAX_PAGE_DIGITS = 5
 """Maximum number of accepted digits of a page on which digits are looked at in grey."""
 
-SHORT = 3
+MAX_ROW_DIGITS = 3
 """Maximum number of accepted digits of a row in which digits are looked at in grey."""
 
 SURE, CONFIRMED = 0.997, 0.97
@@ -52,7 +52,7 @@ def confirm_lone_digit(
     """
     parts = [each for each in classified if not each.detection.whole_image]
     sure = [each for each in parts if each.prediction.confidence >= SURE]
-    if len(sure) != 1 or len(parts) >= MANY or sure[0].detection.score >= CONFIRMED:
+    if len(sure) != 1 or len(parts) >= MIN_PAGE_DETECTIONS or sure[0].detection.score >= CONFIRMED:
         return classified
     (lone,) = sure
     row_digit = RowDigit(lone.to_digit(score=1.0, accepted=True), lone.detection)
@@ -76,15 +76,17 @@ def read_few_in_grey(
 
     Returns:
         By the places of the accepted digits, the probability that each is one, 0–1; none of a page
-        with more than `FEW`, or of a row with more than `SHORT`.
+        with more than `MAX_PAGE_DIGITS`, or of a row with more than `MAX_ROW_DIGITS`.
 
     Raises:
         ModelError: the grey classifier cannot be loaded.
         ModelRunError: ONNX Runtime fails.
     """
     rows = Counter(digit.row for digit in digits if digit.accepted)
-    few = [i for i, digit in enumerate(digits) if digit.accepted and rows[digit.row] <= SHORT]
-    if not few or rows.total() > FEW:
+    few = [
+        i for i, digit in enumerate(digits) if digit.accepted and rows[digit.row] <= MAX_ROW_DIGITS
+    ]
+    if not few or rows.total() > MAX_PAGE_DIGITS:
         return {}
     probabilities = load_grey().classify([_cut_between(image, digits, row_digits, i) for i in few])
     return dict(zip(few, probabilities[:, :DIGITS].sum(1).tolist(), strict=True))

@@ -19,7 +19,7 @@ from digitkit.boxes import clip_box, overlap_fraction
 from digitkit.images.cv import cv2
 from digitkit.reading.detection.detections import ClassifiedDetection, Detection, Page
 from digitkit.reading.digits.fusion import combine_in_row
-from digitkit.reading.digits.missed_digits import OVERLAP, to_detection
+from digitkit.reading.digits.missed_digits import MIN_DUPLICATE_OVERLAP, to_detection
 from digitkit.reading.marks.finding import MIN_ATTACHED, STROKE_EDGE, beyond, is_written
 from digitkit.reading.marks.kinds import MAYBE_SIGN
 from digitkit.reading.networks.line_reader import POINT, SIGN
@@ -27,7 +27,7 @@ from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.matching import RowMatch, match_row
 from digitkit.reading.rows.shapes import Shape
-from digitkit.reading.rows.strip_ink import STROKE
+from digitkit.reading.rows.strip_ink import MIN_STROKE_LEVEL
 from digitkit.reading.rows.strips import PlacedDigit, Strip
 
 NEAR_PEAK = 0.55
@@ -40,7 +40,7 @@ MIN_OWN = 0.5
 MAX_LOSS = 0.05
 """With all of its ink, the confidence of a digit is lower by at most this much."""
 
-WIDER, HIGHER = 0.9, 1.25
+MAX_WIDENING, MAX_DIGIT_HEIGHT = 0.9, 1.25
 """With ink that belonged to no digit, a digit is at most so much wider than without, and at most so
 high, in heights of the row's digits: more is a line or another drawing."""
 
@@ -121,7 +121,7 @@ def resegment_digits(
 
 
 def _shares_box(a: RowDigit, b: RowDigit) -> bool:
-    return overlap_fraction(a.digit.row_box, b.digit.row_box) > OVERLAP
+    return overlap_fraction(a.digit.row_box, b.digit.row_box) > MIN_DUPLICATE_OVERLAP
 
 
 def _confirm(
@@ -177,7 +177,7 @@ def _draw_owners(strip: Strip, placed: Sequence[PlacedDigit]) -> tuple[I32, dict
     owners = np.zeros(strip.shape, np.int32)
     for number, each in enumerate(placed, 1):
         layer, ink = each.cut(owners)
-        layer[ink > STROKE] = number
+        layer[ink > MIN_STROKE_LEVEL] = number
     return owners, {each.row_digit: number for number, each in enumerate(placed, 1)}
 
 
@@ -195,7 +195,7 @@ def _join(line: TextLine, owners: I32, part: _Part, own: Sequence[int]) -> Shape
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     h, w = part.ink.shape
     # Around the part, as far as a digit reaches.
-    room = round((HIGHER + WIDER) * strip.unit)
+    room = round((MAX_DIGIT_HEIGHT + MAX_WIDENING) * strip.unit)
     x0, y0 = max(0, part.x - room), max(0, part.y - room)
     window = slice(y0, part.y + h + room), slice(x0, part.x + w + room)
     owner = owners[window]
@@ -210,7 +210,7 @@ def _join(line: TextLine, owners: I32, part: _Part, own: Sequence[int]) -> Shape
     both = np.maximum(both, cv2.dilate(both, kernel) * free).astype(np.uint8)
     x, y, width, height = cv2.boundingRect(both)
     wider = width - cv2.boundingRect(strokes)[2]
-    is_large = wider > WIDER * strip.unit or height > HIGHER * strip.unit
+    is_large = wider > MAX_WIDENING * strip.unit or height > MAX_DIGIT_HEIGHT * strip.unit
     if part.row_digit is None and is_large:
         return None
     return strip.shape_of(both[y : y + height, x : x + width], x0 + x, y0 + y)

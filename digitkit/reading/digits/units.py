@@ -13,11 +13,11 @@ from digitkit.reading.rows.lines import TextLine
 MIN_LETTER = 0.85
 """Minimum probability at which the row shows a letter, 0–1."""
 
-BEHIND, BEFORE_NEXT = (0.3, 2.0), 0.6
+UNIT_DISTANCES, MIN_NEXT_DISTANCE = (0.3, 2.0), 0.6
 """Minimum and maximum distance of a unit from the digit before it, and minimum distance of the
 digit behind it, in its height."""
 
-WIDER = 1.75
+MIN_GAP_RATIO = 1.75
 """The first is at least so many times as large as the smallest gap between digits of the row, if it
 has several."""
 
@@ -63,4 +63,8 @@ def _is_behind(unit: Digit, row: Sequence[Digit]) -> bool:
     after = gap_beside(unit.row_box, (box for box in boxes if box[0] > x)) / height
     ordered = sorted(boxes)
     inner = min((b[0] - a[0] - a[2] for a, b in pairwise(ordered)), default=0) / height
-    return gap >= WIDER * inner and BEHIND[0] <= gap <= BEHIND[1] and after >= BEFORE_NEXT
+    return (
+        gap >= MIN_GAP_RATIO * inner
+        and UNIT_DISTANCES[0] <= gap <= UNIT_DISTANCES[1]
+        and after >= MIN_NEXT_DISTANCE
+    )

@@ -18,37 +18,37 @@ from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.shapes import Shape
 
-MIN_SIZE, MAX_SIZE, MAX_LONE_SIZE, ROUND = 0.18, 0.6, 0.5, 1.35
+MIN_SIZE, MAX_SIZE, MAX_LONE_SIZE, MAX_RING_ASPECT = 0.18, 0.6, 0.5, 1.35
 """Minimum and maximum height of a ring, in the usual height of its row's other digits; the third
 value is the maximum where there is one other digit only. Maximum ratio of the sides of a ring."""
 
-TOP, BOTTOM = -0.4, 0.66
+MIN_RING_TOP, MAX_RING_BOTTOM = -0.4, 0.66
 """The upper end of a ring is at least, and its lower end at most, so far below the upper end of the
 digit before it, in heights of that digit."""
 
-FILLED = 0.68, 0.92
+RING_FILL = 0.68, 0.92
 """Minimum and maximum fraction of its box that a ring and its hole cover: an ellipse 0.79, a square
 1, most letters less."""
 
-PALE = 0.85
+MAX_HOLE_DARKNESS = 0.85
 """The hole of a small ring may be closed, but is at most so many times as dark as most of it."""
 
-FREE, EDGES = 0.3, 0.35
+MIN_FREE_BELOW, RING_EDGES = 0.3, 0.35
 """Below a ring is paper, for the first value in heights of the row's digits; elsewhere it is a part
 of a digit. The second fraction of its width, on each side, does not count."""
 
-GAPS = -0.3, 0.6
+RING_GAPS = -0.3, 0.6
 """Minimum and maximum distance of a ring from the digit before it, which may lean, in heights of
 that digit."""
 
-WITHIN = 0.1
+MAX_END_DISTANCE = 0.1
 """Or the right ends of both are so close, where the digit's box has the ring in it."""
 
-APART, LEVEL = 1.0, 0.5
+MAX_RAISED_GAP, MAX_LEVEL_DIFFERENCE = 1.0, 0.5
 """A ring is a raised zero, as of cents, if the gap to other ink beside it is at most the
 first value, and the lower ends of the two are as high within the second, in heights of the ring."""
 
-SAME, HIGHER = 0.6, 1.5
+MIN_SAME_OVERLAP, MAX_SAME_HEIGHT = 0.6, 1.5
 """A digit and a ring are one if they share this fraction of the smaller box, and if the digit is
 at most so many times as high."""
 
@@ -86,15 +86,19 @@ def with_degrees(marks: Iterable[Mark], degrees: Sequence[Mark]) -> tuple[Mark, 
 def _is_same(row_digit: RowDigit, ring: Mark) -> bool:
     """Whether a digit is what was found to be a ring."""
     digit = row_digit.digit
-    is_small = digit.row_box[3] <= HIGHER * ring.row_box[3]
-    return is_small and digit.row == ring.row and overlap_fraction(digit.box, ring.box) >= SAME
+    is_small = digit.row_box[3] <= MAX_SAME_HEIGHT * ring.row_box[3]
+    return (
+        is_small
+        and digit.row == ring.row
+        and overlap_fraction(digit.box, ring.box) >= MIN_SAME_OVERLAP
+    )
 
 
 def _find_in(line: TextLine, row_digits: Sequence[RowDigit]) -> Iterator[Mark]:
     """The degree signs of a row."""
     strip, ink = line.strip, line.ink
     _, _, w, h, _ = (ink.stats / strip.unit).T
-    may_be = np.maximum(w, h) <= ROUND * np.minimum(w, h)
+    may_be = np.maximum(w, h) <= MAX_RING_ASPECT * np.minimum(w, h)
     may_be &= np.maximum(w, h) <= 1
     may_be[0] = False
     found = (strip.to_shape(ink.labels, ink.stats, i) for i in np.flatnonzero(may_be).tolist())
@@ -125,16 +129,19 @@ def _is_behind(ring: Box, digit: Box) -> bool:
     x, y, w, h = ring
     left, top, width, height = digit
     gap = (x - left - width) / height
-    is_near = GAPS[0] <= gap <= GAPS[1] or abs(x + w - left - width) <= WITHIN * height
-    return is_near and TOP * height <= y - top and y + h <= top + BOTTOM * height
+    is_near = (
+        RING_GAPS[0] <= gap <= RING_GAPS[1]
+        or abs(x + w - left - width) <= MAX_END_DISTANCE * height
+    )
+    return is_near and MIN_RING_TOP * height <= y - top and y + h <= top + MAX_RING_BOTTOM * height
 
 
 def _is_zero(ring: Box, others: Iterable[Box]) -> bool:
     """Whether a ring is beside something else that is raised."""
     x, y, w, h = ring
     return any(
-        abs(max(x, left) - min(x + w, left + width)) <= APART * h
-        and abs(y + h - top - height) <= LEVEL * h
+        abs(max(x, left) - min(x + w, left + width)) <= MAX_RAISED_GAP * h
+        and abs(y + h - top - height) <= MAX_LEVEL_DIFFERENCE * h
         for left, top, width, height in others
         if 2 * height >= h and abs(middle_x(ring) - left - width / 2) > w / 2
     )
@@ -144,7 +151,7 @@ def _is_free_below(line: TextLine, ring: Shape) -> bool:
     """Whether there is only paper below a ring."""
     x, y = line.strip.place_of(ring)
     height, width = ring.ink.shape
-    edge, end = round(EDGES * width), y + height + round(FREE * line.strip.unit)
+    edge, end = round(RING_EDGES * width), y + height + round(MIN_FREE_BELOW * line.strip.unit)
     return not line.ink.mask[y + height : end, x + edge : x + width - edge].any()
 
 
@@ -152,10 +159,10 @@ def _is_ring(line: TextLine, shape: Shape) -> bool:
     """Whether ink has a hole, and covers with it as much of its box as an ellipse."""
     outside = np.pad(shape.ink, 1)
     cv2.floodFill(outside, None, (0, 0), 2)
-    if not FILLED[0] <= float((outside[1:-1, 1:-1] != 2).mean()) <= FILLED[1]:
+    if not RING_FILL[0] <= float((outside[1:-1, 1:-1] != 2).mean()) <= RING_FILL[1]:
         return False
     x, y = line.strip.place_of(shape)
     height, width = shape.ink.shape
     levels = line.ink.strength[y : y + height, x : x + width]
     middle = levels[(height - 1) // 2 : height // 2 + 1, (width - 1) // 2 : width // 2 + 1]
-    return bool(middle.min() <= PALE * quantile(levels[shape.ink > 0]))
+    return bool(middle.min() <= MAX_HOLE_DARKNESS * quantile(levels[shape.ink > 0]))

@@ -21,7 +21,7 @@ from digitkit.reading.marks.apostrophes import find_apostrophes
 from digitkit.reading.marks.line_parts import split_lines
 from digitkit.reading.marks.touching import (
     FAINT_POINT,
-    SEEN,
+    MIN_FAINT_POINT,
     find_colons,
     find_pale_points,
     find_points,
@@ -29,26 +29,26 @@ from digitkit.reading.marks.touching import (
 from digitkit.reading.networks.line_reader import POINT
 from digitkit.reading.numbers.grouping import BEFORE_MINUS, is_minus_by_gaps
 from digitkit.reading.results import Mark, MarkKind
-from digitkit.reading.rows.layout import HALF, RowDigit
+from digitkit.reading.rows.layout import STRIP_HALF_HEIGHT, RowDigit
 from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.shapes import (
     COMMA_HEIGHTS,
     COMMA_WIDTH,
-    DASH_MIDDLE,
-    DASH_THICK,
     DASH_WIDTHS,
+    MAX_DASH_OFFSET,
+    MAX_DASH_THICKNESS,
+    MAX_DOT_ASPECT,
     MIN_AREA,
     MIN_DASH,
     MIN_PAIR_AREA,
     POINT_CENTRE,
-    ROUND,
     Shape,
     are_pair,
     classify,
     is_above,
 )
-from digitkit.reading.rows.strip_ink import FAINT, STROKE, Ink
-from digitkit.reading.rows.strips import BAND, PlacedDigit, Strip
+from digitkit.reading.rows.strip_ink import MIN_STROKE_LEVEL, MIN_STROKE_STRENGTH, Ink
+from digitkit.reading.rows.strips import WRITING_BAND, PlacedDigit, Strip
 
 MIN_MERGED_STROKE = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
@@ -60,7 +60,7 @@ MIN_ATTACHED = 0.05
 """Minimum area of ink connected with a digit that is ink of its own, in squares of the digit
 height; the edges of the digit's strokes (`STROKE_EDGE`) do not count."""
 
-SHARED = 0.1
+MIN_DIGIT_SHARE = 0.1
 """A piece of ink belongs to a digit if at least this fraction of it are strokes of digits."""
 
 NEXT_TO, OVERLAPS = 0.2, 0.2
@@ -78,7 +78,7 @@ MIN_CUT = 0.12, 0.006
 """Least height, in heights, and area, in squares of the height, of ink that the border of the image
 cuts; what it is cannot be told, unless it is a dash."""
 
-SHARP, SHADOW = 0.6, 1.1
+MIN_SHARPNESS, MIN_SHADOW_WIDTH = 0.6, 1.1
 """Ink whose edges are less steep than this fraction of those of its row's digits, and that is wider
 than this, in heights, is a shadow or a reflection; what is narrower may be a smudged digit."""
 
@@ -199,11 +199,11 @@ def _find_written(line: TextLine, shapes: Sequence[Shape]) -> list[Shape]:
 
 def is_written(line: TextLine, shape: Shape) -> bool:
     """Whether a shape is in its row, and as strong as ink is and no shadow, or likely a point."""
-    if not (BAND[0] <= shape.centre_y <= BAND[1] and line.strip.is_near(shape)):
+    if not (WRITING_BAND[0] <= shape.centre_y <= WRITING_BAND[1] and line.strip.is_near(shape)):
         return False
     strength = line.strip.strength(line.ink, shape)
-    if strength >= FAINT:
-        return shape.width <= SHADOW or line.sharpness(shape) >= SHARP
+    if strength >= MIN_STROKE_STRENGTH:
+        return shape.width <= MIN_SHADOW_WIDTH or line.sharpness(shape) >= MIN_SHARPNESS
     return strength >= FAINT_POINT and _shows_point(line, shape)
 
 
@@ -217,7 +217,7 @@ def _doubt(
     if kind == "ink" and _is_shown_as_point(line, shape):
         kind = "point"
     if kind in ("point", "comma"):
-        is_dotted = line.ink.lines.runs_dotted(shape.centre_x, shape.centre_y + HALF)
+        is_dotted = line.ink.lines.runs_dotted(shape.centre_x, shape.centre_y + STRIP_HALF_HEIGHT)
         return "ink" if is_dotted else kind
     return "sign" if kind == "dash" and _is_hyphen(line.strip, shape, far, own) else kind
 
@@ -244,7 +244,7 @@ def _is_shown_as_point(line: TextLine, shape: Shape) -> bool:
     return shape.is_round and shape.centre_y >= MIN_POINT_CENTRE and _shows_point(line, shape)
 
 
-def _shows_point(line: TextLine, shape: Shape, least: float = SEEN) -> bool:
+def _shows_point(line: TextLine, shape: Shape, least: float = MIN_FAINT_POINT) -> bool:
     """Whether the row shows a point where a shape is."""
     box, _ = line.strip.to_boxes(shape)
     probabilities = line.max_probabilities_near(box)
@@ -262,7 +262,7 @@ def _find_others(line: TextLine, placed: Sequence[PlacedDigit], taken: U8) -> li
     # How much of each is a digit's.
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
     low = _are_low(ink.stats, strip.unit)
-    apart = (shared < SHARED * areas) | _are_marks(ink, low, strip.unit)
+    apart = (shared < MIN_DIGIT_SHARE * areas) | _are_marks(ink, low, strip.unit)
     for i in np.flatnonzero(low & ~apart).tolist():
         apart[i] = _shows_point(line, strip.to_shape(ink.labels, ink.stats, i), MIN_TUCKED_POINT)
     apart[_find_swallowed(line, placed)] = True
@@ -297,13 +297,13 @@ def _are_marks(ink: Ink, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArray
     """
     x, y, w, h, area = (ink.stats / unit).T
     area = area / unit
-    middle = y + h / 2 - HALF
+    middle = y + h / 2 - STRIP_HALF_HEIGHT
     small = (w <= COMMA_WIDTH) & (h <= MAX_HIGH_DOT) & (area < MAX_SMALL)
     paired = low | (small & (area >= MIN_PAIR_AREA))
     small = low | (small & (middle < POINT_CENTRE) & (area >= MIN_AREA))
     flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1])
-    flat &= h <= np.minimum(DASH_THICK, DASH_RATIO * w)
-    flat &= np.abs(middle) <= DASH_MIDDLE
+    flat &= h <= np.minimum(MAX_DASH_THICKNESS, DASH_RATIO * w)
+    flat &= np.abs(middle) <= MAX_DASH_OFFSET
     large = ~(small | flat) & (area >= MIN_ATTACHED)
     large[0] = False
     found, big = np.flatnonzero(small | flat), np.flatnonzero(large)
@@ -314,7 +314,7 @@ def _are_marks(ink: Ink, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArray
     for piece in found[low[found] & (covered[found] > 0)].tolist():
         is_near = (x[big] - 1 < x[piece] + w[piece]) & (ends[big] + 1 > x[piece])
         covered[piece] = _least_covered(ink, piece, big[is_near])
-    is_round = np.maximum(w, h) <= ROUND * np.minimum(w, h)
+    is_round = np.maximum(w, h) <= MAX_DOT_ASPECT * np.minimum(w, h)
     upper = np.flatnonzero(paired & is_round & (covered <= DOT_COVERED))
     lower = np.flatnonzero(paired & (is_round | low) & (covered <= DOT_COVERED))
     small &= covered <= 0
@@ -330,7 +330,7 @@ def _are_low(stats: I32, unit: float) -> npt.NDArray[np.bool_]:
     _, y, w, h, area = (stats / unit).T
     area = area / unit
     small = (w <= COMMA_WIDTH) & (h <= COMMA_HEIGHTS[1]) & (area >= MIN_AREA) & (area < MAX_SMALL)
-    return np.asarray(small & (y + h / 2 - HALF >= POINT_CENTRE))
+    return np.asarray(small & (y + h / 2 - STRIP_HALF_HEIGHT >= POINT_CENTRE))
 
 
 def _find_swallowed(line: TextLine, placed: Sequence[PlacedDigit]) -> list[int]:
@@ -349,7 +349,7 @@ def _find_swallowed(line: TextLine, placed: Sequence[PlacedDigit]) -> list[int]:
         if not len(near):
             continue
         labels, own = each.cut(ink.labels)
-        taken = np.bincount(labels[own > STROKE], minlength=len(ink.stats))
+        taken = np.bincount(labels[own > MIN_STROKE_LEVEL], minlength=len(ink.stats))
         own_piece = near[taken[near].argmax()]
         main.add(int(own_piece))
         others = near[near != own_piece].tolist()

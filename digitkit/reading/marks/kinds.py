@@ -13,9 +13,9 @@ import numpy as np
 from digitkit.arrays import F32, Box
 from digitkit.boxes import middle_x, overlap_width
 from digitkit.reading.marks.signs import (
+    MAX_LETTER_DIGIT,
     MAYBE_HIGH,
     MIN_TALL,
-    NO_DIGIT,
     is_apart,
     is_low,
     is_middle_dot,
@@ -26,7 +26,7 @@ from digitkit.reading.networks.line_reader import NONE, POINT, SIGN, is_spoiled,
 from digitkit.reading.numbers.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows.layout import RowDigit, group_rows
-from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Peak, TextLine
+from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, MAX_MATCH_DISTANCE, Peak, TextLine
 from digitkit.reading.rows.matching import RowMatch, match_row, own_peaks
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strips import Strip
@@ -34,18 +34,18 @@ from digitkit.reading.rows.strips import Strip
 SIGN_BETWEEN = 0.6
 """Signs and points that together are at least this likely are seen between two digits, 0–1."""
 
-EXPLAINED = 0.65
+MAX_PART_DISTANCE = 0.65
 """Ink at most this far from the middle of an accepted digit, in heights, is a part of it if the row
 shows nothing else there, and half of it is above or below the digit, or it is lower than
 `MAX_PIECE_HEIGHT`."""
 
-WIDER = 1.5
+MAX_PART_WIDTH = 1.5
 """Ink wider than so many widths of a digit is not a part of it."""
 
 MAX_PIECE_HEIGHT = 0.45
 """Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
 
-WITHIN = 0.25
+MAX_LINE_OFFSET = 0.25
 """A vertical line at most this far from the middle of an accepted digit is a part of it."""
 
 MAYBE_SIGN = 0.25
@@ -63,7 +63,7 @@ SLASH_ROWS, SLASH_WIDTH = 3, 0.7
 """A page with at least so many rows that clearly have slashes is one of slashes; maximum width of a
 slash, in its height."""
 
-SPECK, SPECK_GAP = 0.2, 0.3
+MAX_SPECK_SIZE, SPECK_GAP = 0.2, 0.3
 """A dot in the middle that is at most so large is dirt, unless it is a sign, or a letter that is so
 far from digits; in heights."""
 
@@ -204,7 +204,7 @@ def _is_explained(mark: Mark, line: TextLine, match: RowMatch) -> bool:
         match: which digits it sees where.
     """
     strip, x = line.strip, line.strip.x_of(mark.box)
-    reach = WITHIN if mark.kind == "line" else EXPLAINED
+    reach = MAX_LINE_OFFSET if mark.kind == "line" else MAX_PART_DISTANCE
     away, place = min(
         ((abs(peak.x - x) / strip.unit, i) for i, peak in enumerate(match.peaks)),
         default=(math.inf, 0),
@@ -297,7 +297,7 @@ def _is_letter(mark: Mark, along: F32, line: TextLine, own: Sequence[RowDigit]) 
         and most_digit <= LONG_DIGIT
         and max(letter, along[SIGN]) >= SHOWN_LONG
     )
-    return (is_long or most_digit <= NO_DIGIT) and stands_apart and not is_within
+    return (is_long or most_digit <= MAX_LETTER_DIGIT) and stands_apart and not is_within
 
 
 def _is_between(x: float, strip: Strip, own: Sequence[RowDigit]) -> bool:
@@ -319,7 +319,7 @@ def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
 
 def _is_speck(dot: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     """Whether a middle dot that is not a sign is dirt."""
-    is_small = max(dot.row_box[2:]) <= SPECK * strip.digit_height
+    is_small = max(dot.row_box[2:]) <= MAX_SPECK_SIZE * strip.digit_height
     return is_small and not (dot.kind == "letter" and is_apart(dot, strip, own, SPECK_GAP))
 
 
@@ -342,7 +342,7 @@ def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Ma
 
     A mark may be wider than a digit, as an arrow is: all of it is near.
     """
-    peaks, reach = list(peaks), SAME * strip.unit
+    peaks, reach = list(peaks), MAX_MATCH_DISTANCE * strip.unit
     if not peaks:
         return []
     places = strip.locate([each.box for each in taken])[:, 0].tolist() if taken else []
@@ -353,7 +353,14 @@ def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Ma
     marks = []
     for peak in peaks:
         top = POINT_TOP if peak.kind == POINT else -0.5
-        shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
+        shape = Shape(
+            peak.x / strip.unit - MAX_MATCH_DISTANCE / 2,
+            top,
+            MAX_MATCH_DISTANCE,
+            0.5 - top,
+            MAX_MATCH_DISTANCE,
+            _ONE,
+        )
         is_taken = any(abs(x - peak.x) <= near for x, near in zip(places, reaches, strict=True))
         if strip.is_near(shape) and not is_taken:
             marks.append(strip.to_mark("ink", shape))
@@ -373,4 +380,4 @@ def _belongs(mark: Mark, digit: Box) -> bool:
 def _is_over(mark: Mark, digit: Box) -> bool:
     """Whether most of a mark, which is not much wider, is above or below a digit."""
     width = mark.row_box[2]
-    return 2 * overlap_width(mark.row_box, digit) >= width and width <= WIDER * digit[2]
+    return 2 * overlap_width(mark.row_box, digit) >= width and width <= MAX_PART_WIDTH * digit[2]

@@ -23,10 +23,10 @@ MAX_SIDE_WIDTH = 0.25
 LEANING_SIDE = 0.12
 """Maximum difference between the width of a vertical side of a box and its pen, in heights."""
 
-END = 3
+MAX_END_DISTANCE = 3
 """Maximum distance of a box side's end from the horizontal line it meets, strip pixels."""
 
-ALIGNED = 0.12
+MAX_LINE_OFFSET = 0.12
 """A stroke may continue a ruled line whose middle is at most this far aside, in its height."""
 
 MAX_STROKE_WIDTH = 0.3
@@ -106,8 +106,10 @@ def _is_side(line: TextLine, shape: Shape) -> bool:
         return False
 
     def ends(at: int, *, below: bool) -> bool:
-        if END < at < strip.shape[0] - END:
-            return line.ink.lines.has_horizontal(slice(at - END, at + END), slice(x, x + width))
+        if MAX_END_DISTANCE < at < strip.shape[0] - MAX_END_DISTANCE:
+            return line.ink.lines.has_horizontal(
+                slice(at - MAX_END_DISTANCE, at + MAX_END_DISTANCE), slice(x, x + width)
+            )
         return strip.ends_beyond(shape, below=below)
 
     return ends(y, below=False) and ends(y + height, below=True)
@@ -152,7 +154,7 @@ def _continues(digit: Digit, line: Mark) -> bool:
     apart = max(top - y - h, y - top - height)
     return (
         line.row != digit.row
-        and aside <= ALIGNED * h
+        and aside <= MAX_LINE_OFFSET * h
         and w <= MAX_STROKE_WIDTH * h
         and apart <= MAX_LINE_DISTANCE * h
     )

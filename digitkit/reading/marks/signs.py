@@ -10,8 +10,8 @@ from digitkit.boxes import gap_beside
 from digitkit.reading.networks.line_reader import MIN_SIGN, POINT, SIGN
 from digitkit.reading.results import Mark
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import SAME, TextLine
-from digitkit.reading.rows.shapes import HIGH_STROKE, MIDDLE_DOT
+from digitkit.reading.rows.lines import MAX_MATCH_DISTANCE, TextLine
+from digitkit.reading.rows.shapes import MIDDLE_DOT, MIN_HIGH_STROKE
 from digitkit.reading.rows.strips import Strip
 
 MIN_TALL = 0.7
@@ -31,14 +31,15 @@ MAYBE_HIGH = 0.05
 """`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
 
 SURE_SIGN = 0.95
-"""Minimum probability of a sign of a stroke that is not a 1, if no digit is likely (`NO_DIGIT`)."""
+"""Minimum probability of a sign of a stroke that is not a 1, if no digit is likely there
+(`MAX_LETTER_DIGIT`)."""
 
 LOW_SIGN, LOW_SIGN_DIGIT, MAX_LOW_SIGN_ASPECT = 0.8, 0.02, 2.0
 """Low ink is a sign, and not a piece of a digit that it touches, if the row shows a sign with at
 least the first probability and a digit there with at most the second. Its height is at most the
 third value, in its width."""
 
-DOT = 0.3
+MAX_COLON_DOT = 0.3
 """Maximum size of a dot of a colon, in heights of the digits. Two dots, one above the other, are a
 colon, whatever the row shows: in narrow writing that is the digits beside them."""
 
@@ -46,7 +47,7 @@ MIN_MIDDLE_DOT, MIDDLE_DOT_GAP = 0.4, 0.2
 """Where the row shows a sign or a point with the first probability, a dot in the middle that is so
 far from digits, in heights, is the sign of a product; else it is what other ink is."""
 
-PIXEL = 0.05
+PIXEL_TOLERANCE = 0.05
 """Boxes are whole pixels: as much more than `MIDDLE_DOT`, in heights."""
 
 LEADING, BEFORE_DIGIT = (0.7, 1.4, 0.5), 0.25
@@ -64,7 +65,7 @@ digit, in heights."""
 LEADING_DIGIT = 0.01
 """Minimum probability at which the row shows a digit there, 0–1."""
 
-NO_DIGIT = 0.01
+MAX_LETTER_DIGIT = 0.01
 """Ink apart from digits, which the row shows as any of them with at most this probability, is a
 letter, unless it may be a point, or stands like a digit within a number."""
 
@@ -75,7 +76,7 @@ STROKE_SIZE = 0.4, 1.1
 """What is narrower and less high than this, and as high as digits, is rather a 1 than a slash or a
 bracket, whose strokes are longer; in heights of the digits."""
 
-TOUCHING = 0.12
+MIN_SIGN_GAP = 0.12
 """Minimum gap between digits and a letter or a low sign, in heights of the digits; what is closer
 is rather a piece of a digit."""
 
@@ -100,7 +101,7 @@ def is_sign(
     """
     strip = line.strip
     sign, width, height = float(probabilities[SIGN]), *mark.row_box[2:]
-    if mark.kind == "sign" and max(width, height) <= DOT * strip.digit_height:
+    if mark.kind == "sign" and max(width, height) <= MAX_COLON_DOT * strip.digit_height:
         return True
     if (
         mark.kind == "ink"
@@ -115,7 +116,7 @@ def is_sign(
         and line.digit_probability_at_sign(mark.box) <= LOW_SIGN_DIGIT
     ):
         return True
-    is_clear = most_digit <= NO_DIGIT and sign >= SURE_SIGN
+    is_clear = most_digit <= MAX_LETTER_DIGIT and sign >= SURE_SIGN
     return (
         (mark.kind == "sign" or sign >= MIN_SIGN)
         and looks_like_sign(mark, strip, own, is_clear=is_clear)
@@ -141,11 +142,13 @@ def looks_like_sign(
 def is_middle_dot(mark: Mark, strip: Strip) -> bool:
     """Whether a mark may be the dot between two factors."""
     _, down = strip.locate([mark.box])[0].tolist()
-    is_level = abs(down) <= MIDDLE_DOT + PIXEL
-    return max(mark.row_box[2:]) <= DOT * strip.digit_height and is_level
+    is_level = abs(down) <= MIDDLE_DOT + PIXEL_TOLERANCE
+    return max(mark.row_box[2:]) <= MAX_COLON_DOT * strip.digit_height and is_level
 
 
-def is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = TOUCHING) -> bool:
+def is_apart(
+    mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = MIN_SIGN_GAP
+) -> bool:
     """Whether ink is beside the digits of its row, and touches none; `least` in heights."""
     gap = gap_beside(mark.row_box, (row_digit.digit.row_box for row_digit in own))
     return gap >= least * strip.digit_height
@@ -163,10 +166,11 @@ def _may_be_digit(line: TextLine, mark: Mark, x: float) -> bool:
     if mark.row_box[3] < MIN_TALL * strip.digit_height:
         return False
     has_others = line.is_among_slashes or any(
-        abs(peak.x - x) > SAME * strip.unit and peak.kind == SIGN for peak in line.signs
+        abs(peak.x - x) > MAX_MATCH_DISTANCE * strip.unit and peak.kind == SIGN
+        for peak in line.signs
     )
     height = mark.row_box[3] / strip.digit_height
-    if height >= HIGH_STROKE:
+    if height >= MIN_HIGH_STROKE:
         least = MAYBE_HIGH
     elif has_others:
         least = MAYBE_DIGIT_BESIDE_SIGN
@@ -197,7 +201,7 @@ def may_lead(mark: Mark, marks: Sequence[Mark], line: TextLine, own: Sequence[Ro
     box = mark.row_box
     digits = [each.digit.row_box for each in own if each.digit.accepted]
     others = [each.row_box for each in marks if each is not mark and each.kind != "line"]
-    large = [each for each in others if max(each[2:]) > DOT * unit]  # no dots of a colon
+    large = [each for each in others if max(each[2:]) > MAX_COLON_DOT * unit]  # no dots of a colon
     after = [gap(box, each) for each in digits if each[0] > box[0]]
     behind = min((abs(each) for each in after), default=math.inf)
 

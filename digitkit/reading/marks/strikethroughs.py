@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from digitkit.boxes import gap_beside
 from digitkit.reading.results import Mark
-from digitkit.reading.rows.layout import HALF, RowDigit
+from digitkit.reading.rows.layout import STRIP_HALF_HEIGHT, RowDigit
 from digitkit.reading.rows.lines import TextLine
-from digitkit.reading.rows.strip_ink import STROKE, Ink
+from digitkit.reading.rows.strip_ink import MIN_STROKE_LEVEL, Ink
 from digitkit.reading.rows.strips import PlacedDigit, Strip
 
-LEVEL, AROUND = 0.25, 0.45
+MAX_STRIKE_OFFSET, CLEAR_AROUND = 0.25, 0.45
 """A strike is mostly not further above or below the middle of the digits than the first, in
 heights, and does not go on within the second."""
 
@@ -25,7 +25,7 @@ MAX_STRIKE_GAP = 0.4
 MIN_COVERED = 0.6
 """Minimum fraction of the width of a digit that a strike goes through; it does so in two digits."""
 
-SEEN, STRONG = 0.97, 100
+MIN_STRIKE_COLUMNS, MIN_STRIKE_STRENGTH = 0.97, 100
 """Minimum fraction of the columns with ink in the middle of the row, from the first digit that a
 strike goes through to the last; and the minimum strength of that ink, 0–255. Where only bars of
 digits are level, there are gaps."""
@@ -33,19 +33,19 @@ digits are level, there are gaps."""
 SLOPES = np.linspace(-1.2, 1.2, 33)
 """Slopes that a short strike may have."""
 
-FLAT = 0.35
+MAX_FLAT_SLOPE = 0.35
 """Maximum slope of a strike through one digit that is alone, or that was taken for a ruled line."""
 
-FINE_SLOPES = np.linspace(-FLAT, FLAT, 49)
+FINE_SLOPES = np.linspace(-MAX_FLAT_SLOPE, MAX_FLAT_SLOPE, 49)
 """Slopes of a strike that was taken for a ruled line."""
 
-ON_LINE = 0.4
+MIN_ON_LINE = 0.4
 """Minimum fraction of the width of each digit that such a line goes through."""
 
-OFF_MIDDLE = 0.25
+MAX_SHORT_STRIKE_OFFSET = 0.25
 """Maximum vertical distance of a short strike from the middle of its digits, in heights."""
 
-SHORTENED = 0.12
+MAX_SHORTENING = 0.12
 """A short strike may end so far inside the outer sides of its first and last digit, in heights."""
 
 STICKS_OUT, GOES_ON = 0.1, (1.0, 1.6)
@@ -59,13 +59,13 @@ second, belongs to the digits; in heights."""
 MAX_GROUP_WIDTH = 30.0
 """Short strikes are not looked for in wider groups of digits, in heights, to limit the time."""
 
-APART = 1.0
+MIN_LONE_GAP = 1.0
 """Minimum gap between a digit that is a number by itself and all others, in heights."""
 
 BARRED = (1, 4, 7)
 """Digits that may have a horizontal bar: such a digit alone is not crossed out by one."""
 
-INSIDE = 0.3
+MIN_END_DISTANCE = 0.3
 """Minimum distance of a strike's ends from those of the row's strip, in heights; a ruled line goes
 on."""
 
@@ -98,7 +98,7 @@ def _find_long(line: TextLine, own: Sequence[RowDigit]) -> Iterator[Mark]:
             if min(right, end) - max(left, start) >= MIN_COVERED * (right - left)
         ]
         if len(crossed) > 1 and _has_no_gaps(line, crossed):
-            rows = _rows(strip, LEVEL)
+            rows = _rows(strip, MAX_STRIKE_OFFSET)
             shape = strip.shape_of(line.ink.lines.horizontal[rows, start:end], start, rows.start)
             yield strip.to_mark("ink", shape)
 
@@ -115,7 +115,7 @@ def _find_short(line: TextLine, own: Sequence[RowDigit]) -> Iterator[Mark]:
     groups = dict[int, list[PlacedDigit]]()  # by the piece of ink that most of their strokes are in
     for each in placed:
         labels, strokes = each.cut(ink.labels)
-        counts = np.bincount(labels[strokes > STROKE], minlength=1)
+        counts = np.bincount(labels[strokes > MIN_STROKE_LEVEL], minlength=1)
         counts[0] = 0
         if counts.any():
             groups.setdefault(int(counts.argmax()), []).append(each)
@@ -143,12 +143,12 @@ def _find_short(line: TextLine, own: Sequence[RowDigit]) -> Iterator[Mark]:
 def _group_on_lines(line: TextLine, placed: Sequence[PlacedDigit]) -> Iterator[list[PlacedDigit]]:
     """Neighbouring digits on what was taken for a ruled line, without which they are apart."""
     strip, group = line.strip, list[PlacedDigit]()
-    is_line = line.ink.lines.horizontal_columns(_rows(strip, AROUND))
+    is_line = line.ink.lines.horizontal_columns(_rows(strip, CLEAR_AROUND))
     for each in sorted(placed, key=lambda one: one.left):
         left, right = max(each.left, 0), each.left + each.ink.shape[1]
         end = group[-1].left + group[-1].ink.shape[1] if group else left
-        is_on_line = is_line[left:right].mean() >= ON_LINE
-        if is_on_line and left - end <= APART * strip.unit:
+        is_on_line = is_line[left:right].mean() >= MIN_ON_LINE
+        if is_on_line and left - end <= MIN_LONE_GAP * strip.unit:
             group.append(each)
             continue
         if len(group) > 1:
@@ -162,7 +162,7 @@ def _is_alone(placed: PlacedDigit, own: Sequence[RowDigit], strip: Strip) -> boo
     """Whether a digit is a number by itself, and has no bar of its own."""
     digit = placed.row_digit.digit
     others = (each.digit.row_box for each in own if each is not placed.row_digit)
-    is_apart = gap_beside(digit.row_box, others) >= APART * strip.digit_height
+    is_apart = gap_beside(digit.row_box, others) >= MIN_LONE_GAP * strip.digit_height
     return is_apart and digit.digit not in BARRED
 
 
@@ -184,18 +184,24 @@ def _find_straight(
     """
     (left, right), room = sides, round(GOES_ON[1 if is_line else 0] * unit)
     first, last = max(0, left - room), min(ink.strength.shape[1], right + room)
-    is_ink = ink.strength[:, first:last] >= STRONG
+    is_ink = ink.strength[:, first:last] >= MIN_STRIKE_STRENGTH
     columns = np.arange(first, last)
-    slopes = SLOPES[np.abs(SLOPES) < FLAT] if is_alone else FINE_SLOPES if is_line else SLOPES
-    starts = np.arange(middle - OFF_MIDDLE * unit, middle + OFF_MIDDLE * unit + 1)
-    within = columns[(columns >= left + SHORTENED * unit) & (columns < right - SHORTENED * unit)]
+    slopes = (
+        SLOPES[np.abs(SLOPES) < MAX_FLAT_SLOPE] if is_alone else FINE_SLOPES if is_line else SLOPES
+    )
+    starts = np.arange(
+        middle - MAX_SHORT_STRIKE_OFFSET * unit, middle + MAX_SHORT_STRIKE_OFFSET * unit + 1
+    )
+    within = columns[
+        (columns >= left + MAX_SHORTENING * unit) & (columns < right - MAX_SHORTENING * unit)
+    ]
     if not len(within):
         return None
     highest = len(is_ink) - 1
     away = within - (left + right) / 2
     rows = np.rint(starts[None, :, None] + slopes[:, None, None] * away).clip(0, highest)
     share = is_ink[rows.astype(np.intp), within - first].mean(-1)
-    if share.max() < SEEN:
+    if share.max() < MIN_STRIKE_COLUMNS:
         return None
     # Of the best lines the first, or the one that goes on as far as what was taken for a line.
     best = np.argwhere(share == share.max())[: None if is_line else 1]
@@ -226,9 +232,9 @@ def _sides_of(strip: Strip, row_digit: RowDigit) -> tuple[float, float]:
 def _find_line_spans(line: TextLine) -> Iterator[tuple[int, int]]:
     """Where horizontal lines through the middle of a strip begin and end within it, pixels."""
     strip, lines = line.strip, line.ink.lines
-    columns = np.flatnonzero(lines.horizontal_columns(_rows(strip, AROUND)))
-    in_middle = lines.horizontal_columns(_rows(strip, LEVEL))
-    room, width = INSIDE * strip.unit, strip.shape[1]
+    columns = np.flatnonzero(lines.horizontal_columns(_rows(strip, CLEAR_AROUND)))
+    in_middle = lines.horizontal_columns(_rows(strip, MAX_STRIKE_OFFSET))
+    room, width = MIN_END_DISTANCE * strip.unit, strip.shape[1]
     for run in _split(columns, MAX_STRIKE_GAP * strip.unit):
         start, end = int(run[0]), int(run[-1]) + 1
         if start >= room and end <= width - room and in_middle[run].mean() > 0.5:
@@ -237,7 +243,10 @@ def _find_line_spans(line: TextLine) -> Iterator[tuple[int, int]]:
 
 def _rows(strip: Strip, reach: float) -> slice:
     """The pixels of a strip at most so far above and below its middle, in heights."""
-    return slice(round((HALF - reach) * strip.unit), round((HALF + reach) * strip.unit))
+    return slice(
+        round((STRIP_HALF_HEIGHT - reach) * strip.unit),
+        round((STRIP_HALF_HEIGHT + reach) * strip.unit),
+    )
 
 
 def _split(columns: npt.NDArray[np.intp], gap: float) -> list[npt.NDArray[np.intp]]:
@@ -249,5 +258,7 @@ def _split(columns: npt.NDArray[np.intp], gap: float) -> list[npt.NDArray[np.int
 def _has_no_gaps(line: TextLine, sides: Sequence[tuple[float, float]]) -> bool:
     """Whether there is ink in the middle of a strip from the first of some digits to the last."""
     first, last = round(min(left for left, _ in sides)), round(max(right for _, right in sides))
-    darkest = np.asarray(line.ink.strength[_rows(line.strip, LEVEL), max(first, 0) : last].max(0))
-    return float((darkest >= STRONG).mean()) >= SEEN
+    darkest = np.asarray(
+        line.ink.strength[_rows(line.strip, MAX_STRIKE_OFFSET), max(first, 0) : last].max(0)
+    )
+    return float((darkest >= MIN_STRIKE_STRENGTH).mean()) >= MIN_STRIKE_COLUMNS

@@ -16,9 +16,15 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components, find_runs
 from digitkit.reading.networks.line_reader import POINT, SIGN
 from digitkit.reading.results import Mark, MarkKind
-from digitkit.reading.rows.lines import SAME, TextLine
-from digitkit.reading.rows.shapes import BELOW_LINE, COMMA_WIDTH, LONGER, Shape, are_pair
-from digitkit.reading.rows.strip_ink import FAINT
+from digitkit.reading.rows.lines import MAX_MATCH_DISTANCE, TextLine
+from digitkit.reading.rows.shapes import (
+    COMMA_WIDTH,
+    MIN_COMMA_DEPTH,
+    MIN_COMMA_EXCESS,
+    Shape,
+    are_pair,
+)
+from digitkit.reading.rows.strip_ink import MIN_STROKE_STRENGTH
 
 MIN_POINT = 0.5
 """Minimum probability at which the row shows a point where low ink touches a digit, 0–1."""
@@ -27,7 +33,7 @@ FAINT_COLON, MAYBE_COLON, MIN_COLON = 0.1, 0.5, 0.8
 """Minimum probabilities at which the row shows a sign or a point at two dots, 0–1: that they may be
 a colon where the row shows none clearly, that they may be one elsewhere, and that they are one."""
 
-SEEN = 0.9
+MIN_FAINT_POINT = 0.9
 """Minimum probability at which the row shows a point that is pale, or a little high, 0–1."""
 
 FAINT_POINT, PALE_COLON = 0.3, 0.2
@@ -40,7 +46,7 @@ POINT_OR_COLON = 0.05
 MAX_UPPER = 0.15
 """Maximum distance of the upper dot of a colon below the middle of the digits, in heights."""
 
-ASIDE = 0.1
+MAX_COLON_OFFSET = 0.1
 """Maximum distance of a colon from where the row shows a sign, in heights."""
 
 MIN_POINT_TOP, MIN_POINT_WIDTH = 0.2, 0.06
@@ -72,7 +78,7 @@ def find_points(line: TextLine, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
         place = slice(top + y, top + y + height), slice(start, end)
         shape = strip.shape_of(mask[place], start, top + y)
         touches = np.isin(line.ink.labels[place][shape.ink > 0], touching).any()
-        if touches and strip.strength(line.ink, shape) >= FAINT:
+        if touches and strip.strength(line.ink, shape) >= MIN_STROKE_STRENGTH:
             # It may lean as a part of the digit's foot is in it, too.
             found.append(strip.to_mark(_point_or_comma(shape), shape))
     return found
@@ -87,8 +93,8 @@ def find_pale_points(line: TextLine, marks: Sequence[Mark]) -> list[Mark]:
     """
     strip, top = line.strip, _top_of_points(line)
     found = []
-    for x in _find_unknown(line, SEEN, marks):
-        near = np.abs(np.arange(strip.shape[1]) - x) <= ASIDE * strip.unit
+    for x in _find_unknown(line, MIN_FAINT_POINT, marks):
+        near = np.abs(np.arange(strip.shape[1]) - x) <= MAX_COLON_OFFSET * strip.unit
         low = np.where(near, line.ink.strength[top:], 0)
         strongest = int(low.max(initial=0))
         if strongest < FAINT_POINT * 255:
@@ -119,7 +125,7 @@ def _find_unknown(line: TextLine, least: float, marks: Sequence[Mark]) -> list[f
     return [
         peak.x
         for peak in line.find_points(least)
-        if all(abs(x - peak.x) > SAME * strip.unit for x in known)
+        if all(abs(x - peak.x) > MAX_MATCH_DISTANCE * strip.unit for x in known)
     ]
 
 
@@ -131,8 +137,8 @@ def _top_of_points(line: TextLine) -> int:
 
 def _point_or_comma(shape: Shape) -> MarkKind:
     """A comma is longer than wide, or extends below the line."""
-    is_long = shape.height > shape.width + LONGER
-    return "comma" if is_long or shape.top + shape.height > BELOW_LINE else "point"
+    is_long = shape.height > shape.width + MIN_COMMA_EXCESS
+    return "comma" if is_long or shape.top + shape.height > MIN_COMMA_DEPTH else "point"
 
 
 def find_colons(line: TextLine, marks: Sequence[Mark] = ()) -> list[Mark]:
@@ -152,7 +158,7 @@ def find_colons(line: TextLine, marks: Sequence[Mark] = ()) -> list[Mark]:
     peaks += [
         peak
         for peak in line.find_signs(FAINT_COLON)
-        if np.abs(clear - peak.x).min(initial=np.inf) > SAME * strip.unit
+        if np.abs(clear - peak.x).min(initial=np.inf) > MAX_MATCH_DISTANCE * strip.unit
     ]
     for peak in peaks:
         sign, point = peak.probabilities[[SIGN, POINT]].tolist()
@@ -161,7 +167,7 @@ def find_colons(line: TextLine, marks: Sequence[Mark] = ()) -> list[Mark]:
         asides = _asides(line) if is_sign else [0] if sign >= POINT_OR_COLON else []
         columns = [round(peak.x) + aside for aside in asides]
         dots = _find_dots_at(line, line.ink.mask, columns)
-        is_dash = any(abs(x - peak.x) <= SAME * strip.unit for x in dashes)
+        is_dash = any(abs(x - peak.x) <= MAX_MATCH_DISTANCE * strip.unit for x in dashes)
         if columns and is_clear and not (dots or is_dash):
             dots = _find_dots_at(line, _pale_ink(line), columns)
         is_colon = is_clear and (is_sign or (dots and _are_separate(line, _pale_ink(line), dots)))
@@ -176,7 +182,7 @@ def _find_dots_at(line: TextLine, mask: U8, columns: Sequence[int]) -> tuple[Sha
 
 def _asides(line: TextLine) -> list[int]:
     """The horizontal offsets at which a dot is searched for, nearest first, pixels of the strip."""
-    reach = max(1, round(ASIDE * line.strip.unit))
+    reach = max(1, round(MAX_COLON_OFFSET * line.strip.unit))
     return sorted(range(-reach, reach + 1), key=abs)
 
 

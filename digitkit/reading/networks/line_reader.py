@@ -36,7 +36,7 @@ SPOILED = 13
 LETTER = 14
 """The row of the output that says whether what may be a digit is a letter; no class."""
 
-MAX_SPOILED = 0.9
+MIN_SPOILED = 0.9
 """Probability from which on a digit is taken for one that is struck out or written over, 0–1."""
 
 SPOILED_DOUBT = "may be struck out or written over"
@@ -68,7 +68,7 @@ class LineReader(Network):
         return np.asarray(found[0], np.float32)
 
 
-def is_spoiled(probabilities: F32 | None, least: float = MAX_SPOILED) -> bool:
+def is_spoiled(probabilities: F32 | None, least: float = MIN_SPOILED) -> bool:
     """Whether a digit is struck out or written over.
 
     Args:

@@ -25,7 +25,7 @@ from digitkit.reading.numbers.confidence import (
     number_features,
 )
 from digitkit.reading.numbers.grouping import (
-    BY_POINT,
+    MAX_JOIN_DISTANCE,
     SEPARATORS,
     SURE_MINUS,
     Group,
@@ -36,10 +36,10 @@ from digitkit.reading.numbers.parts import Part, digit_gaps, measure_height, pla
 from digitkit.reading.numbers.spacing import choose_gap, has_columns, number_columns
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
 
-LIKELY = 0.5
+MIN_DOUBTFUL_CONFIDENCE = 0.5
 """Minimum confidence of a doubtful digit apart from all numbers that is reported, 0–1."""
 
-LIKELY_HEIGHT = 0.6
+MIN_DOUBTFUL_HEIGHT = 0.6
 """Minimum height of a doubtful digit apart from all numbers that is reported, in heights of the
 accepted digits of its row."""
 
@@ -102,9 +102,10 @@ def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
         number: as `find_candidates` returns it.
         heights: as `accepted_heights` returns them.
     """
-    least = LIKELY_HEIGHT * heights.get(number.row, math.inf)
+    least = MIN_DOUBTFUL_HEIGHT * heights.get(number.row, math.inf)
     return any(
-        digit.accepted or (digit.confidence >= LIKELY and digit.row_box[3] >= least)
+        digit.accepted
+        or (digit.confidence >= MIN_DOUBTFUL_CONFIDENCE and digit.row_box[3] >= least)
         for digit in number.digits
     )
 
@@ -314,7 +315,7 @@ def _find_raised(boxes: Sequence[Box]) -> int | None:
 
 def _is_near(a: Part, b: Part | None) -> bool:
     """Whether a decimal separator and what is next to it may belong together."""
-    return b is not None and a.gap_to(b) <= BY_POINT
+    return b is not None and a.gap_to(b) <= MAX_JOIN_DISTANCE
 
 
 def _is_legible(parts: Sequence[Part], place: int) -> bool:

@@ -16,12 +16,12 @@ from digitkit.reading.numbers.parts import Part, are_in_neighbouring_boxes, digi
 NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
 
-NEAR_POINT = 0.7
+MAX_POINT_GAP = 0.7
 """Maximum distance of a decimal separator from the digits on both sides, in heights."""
 
-BY_POINT = 1.0
+MAX_JOIN_DISTANCE = 1.0
 """Maximum distance of a point or comma from two numbers that it may join, in heights; see
-`NEAR_POINT` for those that it does join."""
+`MAX_POINT_GAP` for those that it does join."""
 
 SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 1.4
 """A point or comma joins no numbers if the gap behind it has the first width and is so many times
@@ -73,7 +73,7 @@ and so many times as wide as that to the slash and the usual one between other d
 MIN_SLASH_GAP = 0.05
 """Smaller gaps to a slash count as this wide for `SPACE_FACTOR`, in heights."""
 
-FRAMED = 2.0
+MAX_DASH_GAP_RATIO = 2.0
 """A number is between two dashes if the gap to one of them is at most so many times as wide as that
 to the other one."""
 
@@ -134,7 +134,7 @@ def _is_framed(group: Sequence[Part], rest: Sequence[Part]) -> bool:
     if len(group) < 2 or len(rest) > 1 or not group[0].kind == rest[0].kind == "dash":
         return False
     gaps = group[0].gap_to(group[1]), group[-1].gap_to(rest[0])
-    return max(gaps) <= FRAMED * max(MIN_SLASH_GAP, min(gaps))
+    return max(gaps) <= MAX_DASH_GAP_RATIO * max(MIN_SLASH_GAP, min(gaps))
 
 
 def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
@@ -203,9 +203,9 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
     if "apostrophe" in (part.kind, last.kind):
         return "digit" in (part.kind, last.kind)
     if part.kind in SEPARATORS:
-        return last.kind in ("digit", "ink") and gap <= NEAR_POINT
+        return last.kind in ("digit", "ink") and gap <= MAX_POINT_GAP
     if last.kind in SEPARATORS:
-        is_close = gap <= NEAR_POINT and not _is_spaced(group, part)
+        is_close = gap <= MAX_POINT_GAP and not _is_spaced(group, part)
         return part.kind in ("digit", "ink") and is_close
     if last.kind == "dash":
         is_first = before is None or before.kind == "line"
@@ -254,7 +254,7 @@ def _is_price(group: Sequence[Part], rest: Sequence[Part]) -> bool:
     if len(group) < 2 or group[-1].kind not in SEPARATORS or rest[0].kind != "dash":
         return False
     is_close = group[-1].gap_to(rest[0]) <= PRICE_DASH
-    return is_close and (len(rest) == 1 or rest[0].gap_to(rest[1]) > NEAR_POINT)
+    return is_close and (len(rest) == 1 or rest[0].gap_to(rest[1]) > MAX_POINT_GAP)
 
 
 def _may_be_date(group: Sequence[Part]) -> bool:
@@ -315,5 +315,7 @@ def _is_speck(parts: Sequence[Part], place: int) -> bool:
     before = parts[place - 1] if place else None
     if before and before.kind == "letter":
         return after > max(before.gap_to(part), APART_FROM_LETTER)
-    is_near = before and before.kind in ("digit", "ink") and before.gap_to(part) <= BY_POINT
-    return not is_near and after > NEAR_POINT
+    is_near = (
+        before and before.kind in ("digit", "ink") and before.gap_to(part) <= MAX_JOIN_DISTANCE
+    )
+    return not is_near and after > MAX_POINT_GAP

@@ -25,7 +25,7 @@ STACKED, STACKED_BEYOND = (0.5, 1.1), 0.15
 """Height of the digits of a stacked fraction, and how far above or below the first digit of the
 number in front of it they may end or begin; in heights of that digit."""
 
-LEVEL, BESIDE = 0.2, (-0.3, 0.7)
+MIN_VERTICAL_OVERLAP, NEIGHBOUR_GAPS = 0.2, (-0.3, 0.7)
 """Digits of two rows may belong to one number if they overlap vertically by at least the first
 value and the gap between them is within the second, in heights."""
 
@@ -48,7 +48,7 @@ second, in heights."""
 COLUMN_ROWS = 6.0
 """Maximum distance of the rows in which a line between columns is looked for, in heights."""
 
-ALIKE = 1.6
+MAX_HEIGHT_RATIO = 1.6
 """Maximum ratio between the heights of two digits of one number."""
 
 
@@ -238,5 +238,7 @@ def _are_nearly_level(boxes: F64, others: F64) -> npt.NDArray[np.bool_]:
     lower, higher = np.minimum(height, height2), np.maximum(height, height2)
     common = np.minimum(top + height, top2 + height2) - np.maximum(top, top2)
     apart = np.maximum(left, left2) - np.minimum(left + width, left2 + width2)
-    are_beside = (apart >= BESIDE[0] * lower) & (apart <= BESIDE[1] * lower)
-    return np.asarray(are_beside & (common >= LEVEL * lower) & (higher <= ALIKE * lower))
+    are_beside = (apart >= NEIGHBOUR_GAPS[0] * lower) & (apart <= NEIGHBOUR_GAPS[1] * lower)
+    return np.asarray(
+        are_beside & (common >= MIN_VERTICAL_OVERLAP * lower) & (higher <= MAX_HEIGHT_RATIO * lower)
+    )

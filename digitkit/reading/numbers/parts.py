@@ -20,14 +20,14 @@ ASSUMED_WIDTH = 0.45
 MIN_DIGIT_HEIGHT = 0.6
 """Ink this high, in heights, may be a digit: it belongs to a number as far as digits do."""
 
-LARGE = 0.35
+MIN_PIECE_HEIGHT = 0.35
 """Ink this high, in heights, that cannot be read is a digit in pieces, with what is above or below
 it."""
 
-CROSSED = 0.08
+MIN_CROSSING_DEPTH = 0.08
 """A line runs through a digit if it is this far inside of its sides, in the digit's height."""
 
-MIN_TICKS, UNEVEN = 3, 0.34
+MIN_TICKS, MAX_UNEVENNESS = 3, 0.34
 """Boxes of a form for one digit each have at least so many sides, and each is as wide as the
 narrowest, or a multiple of it, up to this part of its width."""
 
@@ -37,7 +37,7 @@ MAX_BOX = 2.5
 SAME_LINE, NEAR_ROW = 0.25, 3.0
 """A table's line is that far aside in a row that is that far away, at most, in heights."""
 
-TOUCHING = 0.1
+MAX_TOUCH_GAP = 0.1
 """Closer than this, a stroke touches a digit."""
 
 
@@ -154,7 +154,7 @@ def _are_ticks(
     places = [middle_x(box) for box in digits]
     y = float(np.median([box[1] + box[3] / 2 for box in verticals]))
     return (
-        max(abs(room / narrowest - round(room / narrowest)) for room in rooms) <= UNEVEN
+        max(abs(room / narrowest - round(room / narrowest)) for room in rooms) <= MAX_UNEVENNESS
         and is_one_per_box(lines, places)
         and sum(lines[0] < x < lines[-1] for x in places) >= 2
         and 2 * sum(room < 1.5 * narrowest for room in rooms) >= len(rooms)
@@ -218,7 +218,11 @@ def _find_cell(x: float, edges: Sequence[float]) -> int | None:
 
 def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
     """The marks without those above or below large ink or a high sign: they are pieces of it."""
-    least = {"ink": LARGE * height, "letter": LARGE * height, "sign": MIN_DIGIT_HEIGHT * height}
+    least = {
+        "ink": MIN_PIECE_HEIGHT * height,
+        "letter": MIN_PIECE_HEIGHT * height,
+        "sign": MIN_DIGIT_HEIGHT * height,
+    }
     large = [m.row_box for m in marks if m.row_box[3] >= least.get(m.kind, math.inf)]
 
     def is_piece(mark: Mark) -> bool:
@@ -232,7 +236,7 @@ def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
 def is_crossed(digit: Box, line: Mark) -> bool:
     """Whether a vertical line runs through a digit: who writes across it does not end a number."""
     inside = middle_x(line.row_box) - digit[0]
-    return CROSSED * digit[3] < inside < digit[2] - CROSSED * digit[3]
+    return MIN_CROSSING_DEPTH * digit[3] < inside < digit[2] - MIN_CROSSING_DEPTH * digit[3]
 
 
 def rows_with_line(
@@ -273,7 +277,7 @@ def _doubt_stroke(part: Part, parts: Sequence[Part]) -> Part:
     touches = any(
         other.digit
         and not other.digit.accepted
-        and round(max(part.left - other.right, other.left - part.right), 6) < TOUCHING
+        and round(max(part.left - other.right, other.left - part.right), 6) < MAX_TOUCH_GAP
         for other in parts
     )
     return replace(part, item=replace(part.item, kind="ink")) if touches else part

@@ -29,16 +29,16 @@ MAX_GAP = 2.2
 
 CLEAR_GAP, MIN_GAP_RATIO = 0.45, 1.75
 """Minimum width of narrow gaps between numbers, in heights, and minimum ratio between them and the
-next smaller gap. A row needs two such gaps and at least `FEW` smaller ones."""
+next smaller gap. A row needs two such gaps and at least `MIN_GAPS` smaller ones."""
 
-FEW = 5
+MIN_GAPS = 5
 """With fewer gaps, a row says little: the gaps of the page count for it, too."""
 
 JUMP_RATIO = 2.1
 """Where no gap of a row is between some size and this many times as much, the larger ones are
 between numbers."""
 
-ALIKE, MIN_CLOSE_GAP = 1.4, 0.35
+MAX_GAP_RATIO, MIN_CLOSE_GAP = 1.4, 0.35
 """Gaps are alike where each is at most the first number times the next smaller one. Of gaps that
 are alike, all are between numbers or none is; then they may be as small as the second, in heights.
 """
@@ -66,7 +66,7 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
         return LONE_GAP
     ordered = _in_order(gaps)
     usual = _usual(ordered)
-    if len(gaps) < FEW:
+    if len(gaps) < MIN_GAPS:
         usual = max(usual, _usual(_in_order(page)))
     limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
     if table or _are_single(row, page):
@@ -84,7 +84,7 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
 
 def _is_gulf(ordered: Sequence[float], place: int) -> bool:
     """Whether a row's gaps from a place on are far wider than the others (`MIN_GAP_RATIO`)."""
-    if not FEW <= place < len(ordered) - 1:
+    if not MIN_GAPS <= place < len(ordered) - 1:
         return False
     return ordered[place] >= max(CLEAR_GAP, MIN_GAP_RATIO * ordered[place - 1])
 
@@ -95,7 +95,7 @@ def _with_alike(ordered: Sequence[float], limit: float) -> float:
     for lower, upper in reversed([*pairwise(ordered)]):
         if upper >= limit:
             continue
-        if least > ALIKE * upper or upper < MIN_CLOSE_GAP:
+        if least > MAX_GAP_RATIO * upper or upper < MIN_CLOSE_GAP:
             break
         if upper >= JUMP_RATIO * lower:
             return upper
@@ -106,7 +106,7 @@ def _with_alike(ordered: Sequence[float], limit: float) -> float:
 def _are_single(row: Sequence[float], page: Sequence[float]) -> bool:
     """Whether all gaps of a row are far wider than nearly all others of the page."""
     others = _in_order((Counter(page) - Counter(row)).elements())
-    if not row or len(others) < FEW:
+    if not row or len(others) < MIN_GAPS:
         return False
     most = others[3 * (len(others) - 1) // 4]
     return min(row) >= max(COLUMN_GAP, JUMP_RATIO * most + GAP_EXTRA)

@@ -22,7 +22,7 @@ MIN_LENGTH, MIN_BASE = 1.5, 0.3
 """Minimum length of a base line, and its minimum distance below the middle of the digits, in
 heights."""
 
-STEP = 0.07
+MAX_BASE_STEP = 0.07
 """Maximum change of a base line's height from a pixel to the next, in heights, but at least 1
 pixel."""
 
@@ -30,7 +30,7 @@ MAX_THICKNESS, MIN_TICK, MAX_TICK_WIDTH = 0.15, 0.18, 0.22
 """Maximum thickness of a base line; minimum height of a stroke on it, the line included, and its
 maximum width; in heights."""
 
-PITCH, UNEVEN, MIN_FOUND = (0.6, 2.2), 0.12, 0.75
+CELL_WIDTHS, MAX_UNEVENNESS, MIN_FOUND = (0.6, 2.2), 0.12, 0.75
 """Minimum and maximum width of a cell, and maximum distance of a stroke from where it would be if
 all were equal, in heights; and minimum fraction of the strokes that are seen between two."""
 
@@ -42,14 +42,14 @@ FLUSH, MIN_END, MAX_END = 0.2, 0.6, 1.15
 beyond the last stroke that is seen, by at most the last value; from the second on there is one more
 cell."""
 
-LIKE_DIGITS = (0.82, 1.15)
+DIGIT_HEIGHTS = (0.82, 1.15)
 """Strokes of a height between these, in heights, are as high as digits, and may be 1s."""
 
 MIN_ROOM, MIN_FILLED = 0.5, 0.9
 """Minimum width of the paper in a closed box, in heights; and minimum fraction of a rectangle that
 it is, with what it encloses."""
 
-UNLIKE, MAX_BETWEEN, SPACE = 0.25, 0.5, 0.15
+MAX_BOX_DIFFERENCE, MAX_BETWEEN, SPACE = 0.25, 0.5, 0.15
 """Maximum difference between the widths and the ends of boxes beside each other, and maximum gap
 between the paper in them; one that is wider than most by the last value separates groups; in
 heights."""
@@ -57,13 +57,13 @@ heights."""
 MIN_FRAME_SIZE = 0.9
 """Minimum size of a box around digits, in heights."""
 
-THICKER = 0.07
+MIN_THICKENING = 0.07
 """A stroke is thicker where something is on it, by at least this, in heights, and by 2 pixels."""
 
-ALIKE = 0.3
+MAX_HEIGHT_DIFFERENCE = 0.3
 """So many of the strokes differ in height from most by at most this, in heights of the digits."""
 
-MIN_DIGITS, OFF_STROKE, MAX_WRITTEN, MIN_APART = 2, 0.2, 0.4, 0.75
+MIN_DIGITS, MIN_STROKE_DISTANCE, MAX_WRITTEN, MIN_APART = 2, 0.2, 0.4, 0.75
 """Minimum number of digits in cells; minimum distance of their middles from strokes, in the width
 of a cell; maximum fraction of a stroke that is a part of digits; and minimum fraction of the digits
 and of the strokes for which that is so."""
@@ -122,7 +122,7 @@ def are_in_cells(strokes: Sequence[Box], middles: Sequence[float], written: U8) 
     within = [x for x in middles if edges[0] < x < edges[-1]]
     if len(within) < MIN_DIGITS or not is_one_per_box(edges, middles):
         return False
-    least = OFF_STROKE * min(right - left for left, right in pairwise(edges))
+    least = MIN_STROKE_DISTANCE * min(right - left for left, right in pairwise(edges))
     apart = sum(min(abs(x - edge) for edge in edges) >= least for x in within)
     free = sum(written[y : y + h, x : x + w].mean() < MAX_WRITTEN for x, y, w, h in strokes)
     return bool(apart >= MIN_APART * len(within) and free >= MIN_APART * len(strokes))
@@ -165,7 +165,7 @@ def _find_thicker(stroke: npt.NDArray[np.bool_], unit: float) -> npt.NDArray[np.
     """
     widths = stroke.sum(1)
     usual = np.median(widths[widths > 0]) if widths.any() else 0
-    return np.asarray(widths >= usual + max(2, round(THICKER * unit)))
+    return np.asarray(widths >= usual + max(2, round(MIN_THICKENING * unit)))
 
 
 def _find_boxes(ink: U8, unit: float) -> list[Cells]:
@@ -174,7 +174,7 @@ def _find_boxes(ink: U8, unit: float) -> list[Cells]:
     stats = stats[1:]  # without the ink
     x, _, width, height, _ = stats.T
     may_be = (x > 0) & (x + width < ink.shape[1]) & (height >= MIN_FRAME_SIZE * unit)
-    may_be &= (width >= MIN_ROOM * unit) & (width <= PITCH[1] * unit)
+    may_be &= (width >= MIN_ROOM * unit) & (width <= CELL_WIDTHS[1] * unit)
     boxes = [box for box in sorted(stats[may_be, :4].tolist()) if _is_rectangle(ink, box)]
     rows = list[list[list[int]]]()
     for box in boxes:
@@ -201,7 +201,7 @@ def _is_rectangle(ink: U8, box: Sequence[int]) -> bool:
 
 def _are_beside(a: Sequence[int], b: Sequence[int], unit: float) -> bool:
     """Whether two boxes are beside each other, as large, and level."""
-    gap, room = b[0] - a[0] - a[2], UNLIKE * unit
+    gap, room = b[0] - a[0] - a[2], MAX_BOX_DIFFERENCE * unit
     is_level = abs(a[1] - b[1]) <= room and abs(a[1] + a[3] - b[1] - b[3]) <= room
     return 0 < gap <= MAX_BETWEEN * unit and is_level and abs(a[2] - b[2]) <= room
 
@@ -240,7 +240,7 @@ def _find_base_lines(
     """Where the lower edge of a piece of ink is a line: first and last column, and its rows."""
     height = len(piece)
     bottom = height - 1 - piece[::-1].argmax(0)
-    is_level = np.abs(np.diff(bottom)) <= max(1, round(STEP * unit))
+    is_level = np.abs(np.diff(bottom)) <= max(1, round(MAX_BASE_STEP * unit))
     for start, end in find_runs(is_level).tolist():
         if end + 1 - start >= MIN_LENGTH * unit:
             yield start, end + 1, bottom[start : end + 1]
@@ -266,15 +266,15 @@ def _find_sides(
         return None
     heights = np.array([lengths[a:b].max() for a, b in ticks])
     usual = int(np.median(heights))
-    if np.mean(np.abs(heights - usual) <= ALIKE * unit) < MIN_FOUND:
+    if np.mean(np.abs(heights - usual) <= MAX_HEIGHT_DIFFERENCE * unit) < MIN_FOUND:
         return None
-    if LIKE_DIGITS[0] * unit < usual < LIKE_DIGITS[1] * unit:
+    if DIGIT_HEIGHTS[0] * unit < usual < DIGIT_HEIGHTS[1] * unit:
         return None
     width = max(1, round(float(np.median([b - a for a, b in ticks]))))
     sides = list[Box]()
     for wanted in wanted_places.tolist():
         nearest = int(np.abs(places - wanted).argmin())
-        is_seen = abs(places[nearest] - wanted) <= UNEVEN * unit
+        is_seen = abs(places[nearest] - wanted) <= MAX_UNEVENNESS * unit
         x, height = (places[nearest], int(heights[nearest])) if is_seen else (wanted, usual)
         low = int(bottom[round(x)]) + 1
         top = max(0, low - max(usual, height))
@@ -295,11 +295,11 @@ def _place_strokes(ticks: F64, length: int, unit: float) -> F64:
     pairs = ((a, a + apart) for apart in range(1, MAX_APART + 1) for a in range(len(ticks) - apart))
     for a, b in pairs:
         pitch, start = ticks[b] - ticks[a], ticks[a]
-        if not PITCH[0] * unit <= pitch <= PITCH[1] * unit:
+        if not CELL_WIDTHS[0] * unit <= pitch <= CELL_WIDTHS[1] * unit:
             continue
         for _ in range(2):  # two ticks give only a rough pitch
             steps = np.round((ticks - start) / pitch)
-            near = np.abs(ticks - start - steps * pitch) <= UNEVEN * unit
+            near = np.abs(ticks - start - steps * pitch) <= MAX_UNEVENNESS * unit
             if near.sum() < MIN_TICKS:
                 break
             pitch, start = np.polyfit(steps[near], ticks[near], 1)

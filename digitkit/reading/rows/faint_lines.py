@@ -10,23 +10,23 @@ from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
 from digitkit.images.masks import find_runs
 
-SHRINK = 4
+AVERAGED_ROWS = 4
 """So many rows of a strip are averaged: a line may be weaker than noise, but it is long."""
 
 SLOPES = np.linspace(-0.12, 0.12, 7)
 """Slopes that are tried, pixels to the right for one pixel down."""
 
-SEEN = 0.85
+MIN_SEEN = 0.85
 """Minimum fraction of a strip's height in which a line is seen."""
 
 MIN_CONTRAST, NOISE = 0.04, 5.0
 """A line exceeds what is beside it by at least the first number times the strength of the digits,
 and by at least the second one times what places so far apart usually differ by."""
 
-ASIDE = 0.14
+BACKGROUND_DISTANCE = 0.14
 """Distance of what is beside a line, in heights."""
 
-DARK, MIN_DARK = 0.4, 2
+DARK_CONTRAST, MIN_DARK = 0.4, 2
 """A grid has at least so many lines whose contrast is at least this fraction of the digits'
 strength. Exercise paper has one, at its margin."""
 
@@ -64,14 +64,14 @@ def find_faint_lines(strength: U8, ink: U8, dark: U8, unit: float) -> U8:
         unit: height of the row's digits, pixels of the strip.
     """
     found = np.zeros_like(dark)
-    height, aside = len(dark), round(ASIDE * unit)
+    height, aside = len(dark), round(BACKGROUND_DISTANCE * unit)
     levels, slopes, noise = _measure_contrast(strength, aside)
     is_inked = (ink.mean(0, keepdims=True) >= MAX_INK).astype(np.uint8)
     is_near_ink = cv2.dilate(is_inked, np.ones((1, aside | 1), np.uint8))[0] > 0
     levels[is_near_ink & (levels < NEARLY_DARK * 255)] = 0
     runs = find_runs(levels >= max(MIN_CONTRAST * 255, NOISE * noise)).tolist()
     lines = [start + int(levels[start:end].argmax()) for start, end in runs]
-    is_dark = levels[lines] >= DARK * 255
+    is_dark = levels[lines] >= DARK_CONTRAST * 255
     if is_dark.sum() < MIN_DARK or np.median(np.diff(lines)) < MIN_PITCH * unit:
         return found
     for x in np.array(lines)[~is_dark].tolist():
@@ -88,12 +88,14 @@ def _measure_contrast(strength: U8, aside: int) -> Contrast:
         strength: uint8 ``[height, width]``.
         aside: distance of those beside it, pixels.
     """
-    width, count = strength.shape[1], max(1, len(strength) // SHRINK)
+    width, count = strength.shape[1], max(1, len(strength) // AVERAGED_ROWS)
     rows = cv2.resize(strength, (width, count), interpolation=cv2.INTER_AREA)
-    hidden = int((1 - SEEN) * count)
+    hidden = int((1 - MIN_SEEN) * count)
     levels, slopes, noise = np.zeros(width), np.zeros(width), 0.0
     for slope in SLOPES.tolist():
-        shear = np.array([[1, slope * SHRINK, -slope * SHRINK * (count - 1) / 2], [0, 1, 0]])
+        shear = np.array(
+            [[1, slope * AVERAGED_ROWS, -slope * AVERAGED_ROWS * (count - 1) / 2], [0, 1, 0]]
+        )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         upright = cv2.warpAffine(
             rows, shear, (width, count), flags=flags, borderMode=cv2.BORDER_REPLICATE

@@ -14,10 +14,10 @@ from digitkit.reading.networks.line_reader import DIGIT_HEIGHT
 from digitkit.reading.results import Digit
 from digitkit.reading.rows.shapes import Shape
 
-REACH = 1.8
+STRIP_MARGIN = 1.8
 """How far a strip reaches beyond its first and last digits, in heights."""
 
-HALF = 0.85
+STRIP_HALF_HEIGHT = 0.85
 """How far a strip reaches above and below the digits' middles, in heights."""
 
 
@@ -77,11 +77,11 @@ class RowGeometry:
         self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
         everything = self.to_level([row_digit.digit.box for row_digit in row_digits])[:, 0]
         widest = max(row_digit.digit.row_box[2] for row_digit in row_digits) / 2
-        room = widest + REACH * self.digit_height
+        room = widest + STRIP_MARGIN * self.digit_height
         self.left = float(everything.min()) - room
-        self.top = -HALF * self.digit_height
+        self.top = -STRIP_HALF_HEIGHT * self.digit_height
         width = round((float(everything.max()) + room - self.left) / self.scale)
-        self.shape = round(2 * HALF * self.unit), width
+        self.shape = round(2 * STRIP_HALF_HEIGHT * self.unit), width
 
     def to_level(self, boxes: Sequence[Box]) -> F64:
         """The centres of boxes of the image, turned so that the row is level, ``[N, 2]``."""

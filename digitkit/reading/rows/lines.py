@@ -29,7 +29,7 @@ from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strip_ink import Ink, find_edges
 from digitkit.reading.rows.strips import Strip
 
-AROUND = 3
+PEAK_SEARCH_COLUMNS = 3
 """The middle of a digit is found up to so many columns beside the middle of its box."""
 
 MIN_PEAK = 0.65
@@ -42,14 +42,14 @@ point where points are at least as likely as the second."""
 MIN_SLOPE = 0.01
 """The edges of digits count as at least this steep, per pixel and relative to their strength."""
 
-RUN = 4
+PEAK_COLUMNS = 4
 """Number of columns that belong to the middle of a digit; twice as many to those of two 1s."""
 
-APART = 0.25
+MIN_DIGIT_DISTANCE = 0.25
 """Of two digits that are nearer than this, in heights, only the likelier one is there; 1s may be so
 near."""
 
-SAME = 0.3
+MAX_MATCH_DISTANCE = 0.3
 """A digit and what the line reader sees are one if their middles are this near, in heights."""
 
 
@@ -111,7 +111,7 @@ class TextLine:
             ``[15]``; None outside of the row.
         """
         scale = self.strip.unit / self.strip.digit_height / self._scale
-        around = max(AROUND, round(width / 2 * scale / COLUMN_STRIDE))
+        around = max(PEAK_SEARCH_COLUMNS, round(width / 2 * scale / COLUMN_STRIDE))
         columns = _near(self.probabilities, self._place(box), around)
         return np.asarray(columns.max(1), np.float32) if columns.shape[1] else None
 
@@ -143,7 +143,7 @@ class TextLine:
         if not self.signs:
             return 0
         x = self.strip.x_of(box)
-        return sum(abs(sign.x - x) <= SAME * self.strip.unit for sign in self.signs)
+        return sum(abs(sign.x - x) <= MAX_MATCH_DISTANCE * self.strip.unit for sign in self.signs)
 
     def digit_probability_at_sign(self, box: Box) -> float:
         """The probability of a digit where the row most likely shows a sign near a box."""
@@ -247,14 +247,14 @@ def find_peaks(probabilities: F32, scale: float, unit: float) -> list[Peak]:
     peaks = list[Peak]()
     for kind, columns in _equal_columns(kinds):
         if kind >= 0:
-            count = max(1, (len(columns) + 1) // RUN) if kind == 1 else 1
+            count = max(1, (len(columns) + 1) // PEAK_COLUMNS) if kind == 1 else 1
             parts = np.array_split(columns, count)
             peaks += [_to_peak(probabilities, part, digits[kind], scale) for part in parts]
     kept = list[Peak]()
     for peak in peaks:
         last = kept[-1] if kept else None
         are_ones = last is not None and peak.digit == last.digit == 1
-        if last is None or are_ones or peak.x - last.x > APART * unit:
+        if last is None or are_ones or peak.x - last.x > MIN_DIGIT_DISTANCE * unit:
             kept.append(peak)
         elif peak.probabilities[peak.digit] > last.probabilities[last.digit]:
             kept[-1] = peak  # of one digit that might be two
@@ -276,7 +276,7 @@ def look_up(probabilities: F32, x: float) -> F32 | None:
     return near[:, int(near[NONE].argmin())] if near.shape[1] else None
 
 
-def _near(probabilities: F32, x: float, around: int = AROUND) -> F32:
+def _near(probabilities: F32, x: float, around: int = PEAK_SEARCH_COLUMNS) -> F32:
     """The columns near an x coordinate of the line reader's input; none outside of the row."""
     column = round(x / COLUMN_STRIDE - 0.5)
     return probabilities[:, max(0, column - around) : max(0, column + around + 1)]

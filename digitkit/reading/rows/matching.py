@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import SAME, Peak, TextLine
-from digitkit.reading.rows.strips import BAND, Strip
+from digitkit.reading.rows.lines import MAX_MATCH_DISTANCE, Peak, TextLine
+from digitkit.reading.rows.strips import WRITING_BAND, Strip
 
-PART = 0.4
+MAX_PART_DISTANCE = 0.4
 """A digit nearer than this to the middle of one that is alike, in heights, is a part of it; 1s may
 be so near."""
 
@@ -64,10 +64,12 @@ def own_peaks(strip: Strip, peaks: Sequence[Peak], row_digits: Sequence[RowDigit
     if not others:
         return list(peaks)
     places = strip.locate([digit.box for digit in others])
-    level = (places[:, 1] >= BAND[0]) & (places[:, 1] <= BAND[1])
+    level = (places[:, 1] >= WRITING_BAND[0]) & (places[:, 1] <= WRITING_BAND[1])
     middles = places[level, 0]
     return [
-        peak for peak in peaks if np.abs(middles - peak.x).min(initial=np.inf) > SAME * strip.unit
+        peak
+        for peak in peaks
+        if np.abs(middles - peak.x).min(initial=np.inf) > MAX_MATCH_DISTANCE * strip.unit
     ]
 
 
@@ -87,7 +89,7 @@ def _match_peaks(
         (not row_digit.digit.accepted, row_digit.digit.digit != peak.digit, away, i, k)
         for k, (row_digit, middle) in enumerate(zip(row_digits, middles, strict=True))
         for i, peak in enumerate(peaks)
-        if (away := abs(peak.x - middle)) <= SAME * strip.unit
+        if (away := abs(peak.x - middle)) <= MAX_MATCH_DISTANCE * strip.unit
     )
     used = set[int]()
     for *_, i, k in pairs:
@@ -101,6 +103,6 @@ def _is_part(strip: Strip, peak: Peak, row_digits: Sequence[RowDigit]) -> bool:
     """Whether what the line reader sees is a part of a wide digit, of which it sees two."""
     return any(
         row_digit.digit.digit == peak.digit != 1
-        and abs(strip.x_of(row_digit.digit.box) - peak.x) < PART * strip.unit
+        and abs(strip.x_of(row_digit.digit.box) - peak.x) < MAX_PART_DISTANCE * strip.unit
         for row_digit in row_digits
     )

@@ -13,7 +13,7 @@ from digitkit.arrays import F64, I32, U8
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components, open_mask
 from digitkit.reading.rows.faint_lines import find_faint_lines
-from digitkit.reading.rows.shapes import ARC, MIN_AREA, Shape
+from digitkit.reading.rows.shapes import MIN_ARC_SIZE, MIN_AREA, Shape
 
 LINE_LENGTHS = 2.2, 1.55
 """Horizontal and vertical strokes longer than this are ruled lines, in heights."""
@@ -21,7 +21,7 @@ LINE_LENGTHS = 2.2, 1.55
 MAX_THICKNESS = 0.2
 """Maximum thickness of a ruled line, in heights; what is thicker is a shadow."""
 
-CROSSING = 0.35, 0.8
+CROSSING_HEIGHTS = 0.35, 0.8
 """Strokes of this height that cross a line, in heights, such as a comma, stay whole."""
 
 SLOPING_LENGTH = 3.0
@@ -30,7 +30,7 @@ SLOPING_LENGTH = 3.0
 SLOPES = np.linspace(-0.18, 0.18, 25)
 """Slopes that ruled lines may have where they are not quite horizontal."""
 
-DIRECTIONS = 3
+MAX_SLOPES = 3
 """Maximum number of different slopes of ruled lines removed from one strip."""
 
 MIN_PIECE_WIDTH, MAX_PIECE_ASPECT = 0.2, 0.5
@@ -46,7 +46,7 @@ MAX_SLOPING_WIDTH = 40
 MIN_LINE_INK = 0.92
 """Minimum fraction of a candidate line's pixels that must be ink."""
 
-FLAT = 0.25
+MAX_DOT_HEIGHT = 0.25
 """Dots and dashes of a dotted or broken line are not higher than this, in heights."""
 
 DOT_WIDTH = 0.25
@@ -62,7 +62,7 @@ DOTTED_RISE, DOTTED_SLOPE = 0.05, 0.12
 """Maximum difference in height between two dots that follow each other in a dotted line: a number
 of heights, plus a fraction of their distance."""
 
-LEANS = 0.07
+MIN_LEAN_WIDTH = 0.07
 """A high stroke that is this much wider beside the digits than its pen, in heights, is a slash or a
 bracket and no ruled line."""
 
@@ -134,7 +134,7 @@ def remove_lines(mask: U8, faint: U8, strength: U8, unit: float) -> tuple[RuledL
     horizontal, vertical = _find_straight(mask, faint, unit)
     mask[cv2.max(horizontal, cv2.dilate(vertical, np.ones((3, 3), np.uint8))) > 0] = 0
     labels, stats = connected_components(mask)
-    for _ in range(DIRECTIONS):
+    for _ in range(MAX_SLOPES):
         sloping = _find_sloping(mask, faint, stats, unit)
         if sloping is None:
             break
@@ -197,7 +197,7 @@ def _find_horizontal(ink: U8, faint: U8, unit: float) -> U8:
     lines = np.asarray(
         cv2.max(further, cv2.dilate(horizontal, np.ones((3, 3), np.uint8))), np.uint8
     )
-    low, high = (open_mask(ink, round(height * unit), 1) for height in CROSSING)
+    low, high = (open_mask(ink, round(height * unit), 1) for height in CROSSING_HEIGHTS)
     return lines * (1 - (low - high))
 
 
@@ -269,7 +269,7 @@ def _find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
     """
     left, top, width, height, area = (stats / unit).T
     centre_x, centre_y, right = left + width / 2, top + height / 2, left + width
-    flat = np.flatnonzero((height <= FLAT) & (area >= MIN_AREA * unit))
+    flat = np.flatnonzero((height <= MAX_DOT_HEIGHT) & (area >= MIN_AREA * unit))
     if len(flat) < MIN_DOTTED:
         return [], []
     flat = flat[np.argsort(left[flat], kind="stable")]
@@ -311,5 +311,7 @@ def _drop_leaning(vertical: U8, ink: U8, unit: float) -> None:
         piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)
         shape = Shape.from_ink(piece, x / unit, (y - ink.shape[0] / 2) / unit, unit)
         stroke = shape.high_stroke
-        if stroke and (shape.width >= ARC[0] or stroke.width - stroke.stroke_width >= LEANS):
+        if stroke and (
+            shape.width >= MIN_ARC_SIZE[0] or stroke.width - stroke.stroke_width >= MIN_LEAN_WIDTH
+        ):
             vertical[labels == i] = 0

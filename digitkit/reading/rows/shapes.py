@@ -23,7 +23,7 @@ smaller than the second."""
 MAX_DOT = 0.33
 """A dot is at most this wide and high, in heights."""
 
-ROUND = 1.6
+MAX_DOT_ASPECT = 1.6
 """Maximum ratio of the length and the width of a round dot; a longer one is a piece of a stroke."""
 
 POINT_CENTRE = 0.27
@@ -32,49 +32,49 @@ POINT_CENTRE = 0.27
 MIDDLE_DOT = 0.2
 """A dot between two factors is at most this far from the middle of the digits, in heights."""
 
-LONGER = 0.1
+MIN_COMMA_EXCESS = 0.1
 """Minimum difference between the height and the width of a comma, in heights, if it neither leans
 nor reaches below the line."""
 
-BELOW_LINE = 0.7
+MIN_COMMA_DEPTH = 0.7
 """Minimum distance of the lower end of a comma below the middle of the digits, in heights, if it is
 neither long nor leans."""
 
-LEANS = 0.0007
+MIN_COMMA_LEAN = 0.0007
 """Minimum lean of a comma, in squares of the height, if it is neither long nor reaches below the
 line; see `Shape.lean`."""
 
 DASH_WIDTHS = (0.22, 1.0)
 """Least and greatest length of a dash, in heights."""
 
-DASH_THICK = 0.28
+MAX_DASH_THICKNESS = 0.28
 """Greatest thickness of a dash, in heights."""
 
-DASH_SHORT = 0.6
+MAX_DASH_ASPECT = 0.6
 """Maximum thickness of a dash, in its length."""
 
-DASH_SLOPE = 30
+MAX_DASH_SLOPE = 30
 """Greatest slope of a dash, degrees."""
 
-DASH_MIDDLE = 0.32
+MAX_DASH_OFFSET = 0.32
 """The middle of a dash is at most this far from that of the digits, in heights."""
 
-DASH_UNEVEN = 2.0
-"""One end of a dash is at most so many times as high as the other one, or as `FLAT`."""
+MAX_DASH_END_RATIO = 2.0
+"""One end of a dash is at most so many times as high as the other one, or as `MAX_FLAT_HEIGHT`."""
 
-DASH_FILLED = 0.7
+MIN_DASH_FILL = 0.7
 """A dash fills at least this fraction of a straight bar."""
 
-HIGH_STROKE = 1.5
+MIN_HIGH_STROKE = 1.5
 """Brackets and slashes may be so high, in heights; digits are lower."""
 
-ARC = 0.6, 1.3
+MIN_ARC_SIZE = 0.6, 1.3
 """A part of a circle around a number is at least so wide and high, in heights."""
 
-STROKE_WIDTH = 0.4
+MAX_STROKE_WIDTH = 0.4
 """Maximum width of a bracket, a slash or an arc where a horizontal line crosses it, in heights."""
 
-BESIDE = 0.45
+BESIDE_HALF_HEIGHT = 0.45
 """Distance above and below the middle of the digits within which a high stroke is beside them, in
 heights."""
 
@@ -83,10 +83,10 @@ ROOFED, ROOF, ROOF_REACH, ROOF_THICK = 1.2, 0.3, 0.35, 0.25
 its height, from the top, at least as wide as the third value and on average at most as thick as the
 fourth; in heights."""
 
-CROSSED_ONCE = 0.9
+MIN_CROSSED_ONCE = 0.9
 """Minimum fraction of the pixel rows beside the digits that cross a tall stroke exactly once."""
 
-RUNS = 0.5, 1.0
+MIN_BOX_RUNS = 0.5, 1.0
 """Minimum lengths of straight vertical and horizontal runs of a box's ink, in heights; those of a
 minus are shorter."""
 
@@ -100,10 +100,10 @@ heights."""
 COMMA_WIDTH, COMMA_HEIGHTS = 0.4, (0.12, 0.6)
 """Maximum width of a comma, and its minimum and maximum height, in heights."""
 
-FLAT, FLAT_RATIO = 0.12, 0.2
+MAX_FLAT_HEIGHT, MAX_FLAT_ASPECT = 0.12, 0.2
 """Maximum height of a piece of a ruled line, in heights and in its width; the greater counts."""
 
-MIN_INK_AREA, MIN_LONG, LONG = 0.03, 0.02, 0.3
+MIN_INK_AREA, MIN_LONG, MIN_LONG_SIDE = 0.03, 0.02, 0.3
 """Minimum area of ink that matters, in squares of the height; the minimum area of a long piece; and
 the minimum length of the longer side of a long piece, in heights."""
 
@@ -111,7 +111,7 @@ CROSS_SIDES, CROSS_RATIOS = (0.25, 1.0), (0.6, 1.7)
 """Minimum and maximum width and height of a plus or a times, in heights; and of its width as a
 multiple of its height."""
 
-CROSS_MIDDLE = 0.4
+MAX_CROSS_OFFSET = 0.4
 """Maximum distance of the middle of a plus or a times from that of the digits, in heights."""
 
 PLUS_ARM, PLUS_INK = 0.16, 0.85
@@ -182,7 +182,7 @@ class Shape:
     def is_round(self) -> bool:
         """Whether it is as round and as small as the dots of colons are."""
         shorter, longer = sorted((self.width, self.height))
-        return longer <= min(MAX_DOT, ROUND * shorter) and self.area >= MIN_PAIR_AREA
+        return longer <= min(MAX_DOT, MAX_DOT_ASPECT * shorter) and self.area >= MIN_PAIR_AREA
 
     @cached_property
     def high_stroke(self) -> Shape | None:
@@ -191,15 +191,15 @@ class Shape:
         Ink above and below the digits is left out: the ends of a bracket, the rest of a circle
         around the number, or a piece of a ruled line.
         """
-        if self.height < (HIGH_STROKE if self.width < ARC[0] else ARC[1]):
+        if self.height < (MIN_HIGH_STROKE if self.width < MIN_ARC_SIZE[0] else MIN_ARC_SIZE[1]):
             return None
         rows, columns = self.ink.shape
         middles = self.top + (np.arange(rows) + 0.5) * self.height / rows
-        beside = self.ink[np.abs(middles) <= BESIDE]
+        beside = self.ink[np.abs(middles) <= BESIDE_HALF_HEIGHT]
         runs = np.count_nonzero(np.diff(beside, axis=1, prepend=0) == 1, axis=1)
         widths = np.count_nonzero(beside, axis=1) * self.width / columns
-        is_crossed_once = (runs == 1) & (widths <= STROKE_WIDTH)
-        if not len(beside) or is_crossed_once.mean() < CROSSED_ONCE:
+        is_crossed_once = (runs == 1) & (widths <= MAX_STROKE_WIDTH)
+        if not len(beside) or is_crossed_once.mean() < MIN_CROSSED_ONCE:
             return None
         across = np.flatnonzero(beside[is_crossed_once].any(0))
         first, last = int(across[0]), int(across[-1]) + 1
@@ -239,8 +239,8 @@ class Shape:
     @property
     def off_axis_area(self) -> float:
         """The area of its ink that is in no vertical or horizontal stroke that a box may have."""
-        height = max(1, round(RUNS[0] * self.ink.shape[0] / self.height))
-        width = max(1, round(RUNS[1] * self.ink.shape[1] / self.width))
+        height = max(1, round(MIN_BOX_RUNS[0] * self.ink.shape[0] / self.height))
+        width = max(1, round(MIN_BOX_RUNS[1] * self.ink.shape[1] / self.width))
         whole = np.pad(self.ink, ((height, height), (width, width)))  # it ends at its sides
         sides = cv2.max(open_mask(whole, height, 1), open_mask(whole, 1, width))
         sides = cv2.dilate(sides, np.ones((3, 3), np.uint8))
@@ -260,9 +260,9 @@ class Shape:
         (short, long), directions = np.linalg.eigh(self._covariance)
         # Of an even bar the variance along a side is a twelfth of its square.
         thickness, length = math.sqrt(12 * max(short, 0)), math.sqrt(12 * max(long, 0))
-        is_level = abs(directions[0, 1]) <= math.sin(math.radians(DASH_SLOPE))
-        is_filled = self.area >= DASH_FILLED * thickness * length
-        is_thin = thickness <= min(DASH_THICK, DASH_SHORT * length)
+        is_level = abs(directions[0, 1]) <= math.sin(math.radians(MAX_DASH_SLOPE))
+        is_filled = self.area >= MIN_DASH_FILL * thickness * length
+        is_thin = thickness <= min(MAX_DASH_THICKNESS, MAX_DASH_ASPECT * length)
         return bool(is_thin and is_level and is_filled and self._is_even)
 
     @property
@@ -271,8 +271,8 @@ class Shape:
         third = max(1, self.ink.shape[1] // 3)
         ends = self.ink[:, :third], self.ink[:, -third:]
         low, high = sorted(int(np.count_nonzero(end.any(1))) for end in ends)
-        least = FLAT * self.ink.shape[0] / self.height
-        return bool(high <= DASH_UNEVEN * max(low, least))
+        least = MAX_FLAT_HEIGHT * self.ink.shape[0] / self.height
+        return bool(high <= MAX_DASH_END_RATIO * max(low, least))
 
     @property
     def _covariance(self) -> F64:
@@ -329,22 +329,22 @@ def is_above(right: Any, above: Any) -> Any:
 def _kind(shape: Shape) -> MarkKind | None:
     bottom = shape.top + shape.height
     if shape.is_dot and shape.centre_y >= POINT_CENTRE:
-        hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
-        if not (hangs or shape.lean > LEANS):
+        hangs = shape.height > shape.width + MIN_COMMA_EXCESS or bottom > MIN_COMMA_DEPTH
+        if not (hangs or shape.lean > MIN_COMMA_LEAN):
             return "point"
     is_low = shape.centre_y >= COMMA_MIDDLE and bottom >= COMMA_BOTTOM
     shortest, longest = COMMA_HEIGHTS
     if is_low and shape.width <= COMMA_WIDTH and shortest <= shape.height <= longest:
         return "comma"
-    if shape.is_dash and abs(shape.centre_y) <= DASH_MIDDLE:
+    if shape.is_dash and abs(shape.centre_y) <= MAX_DASH_OFFSET:
         return "dash"
     if shape.is_round and abs(shape.centre_y) <= MIDDLE_DOT:
         return "ink"  # the sign of a product, if its row says so
-    if shape.height <= max(FLAT, FLAT_RATIO * shape.width):
+    if shape.height <= max(MAX_FLAT_HEIGHT, MAX_FLAT_ASPECT * shape.width):
         return None  # a piece of a ruled line
     if _is_cross(shape):
         return "sign"
-    least = MIN_LONG if max(shape.width, shape.height) >= LONG else MIN_INK_AREA
+    least = MIN_LONG if max(shape.width, shape.height) >= MIN_LONG_SIDE else MIN_INK_AREA
     return "ink" if shape.area >= least else None
 
 
@@ -354,7 +354,7 @@ def _is_cross(shape: Shape) -> bool:
     if not all(smallest <= side <= largest for side in (shape.width, shape.height)):
         return False
     ratio = shape.width / shape.height
-    if not narrowest <= ratio <= widest or abs(shape.centre_y) > CROSS_MIDDLE:
+    if not narrowest <= ratio <= widest or abs(shape.centre_y) > MAX_CROSS_OFFSET:
         return False
     height, width = shape.ink.shape
     ink = shape.ink > 0

@@ -14,7 +14,7 @@ from digitkit.reading.detection.detections import quantile
 from digitkit.reading.rows.cells import erase_cells, find_cells
 from digitkit.reading.rows.ruled_lines import RuledLines, remove_lines
 
-STROKE = 64
+MIN_STROKE_LEVEL = 64
 """A pixel of a digit's crop that is brighter than this belongs to its strokes, 0–255."""
 
 MIN_STRENGTH = 0.4
@@ -33,7 +33,7 @@ FAINT_LINE = 0.5
 """A horizontal ruled line is at least this fraction as strong as the faintest ink."""
 
 
-FAINT = 0.48
+MIN_STROKE_STRENGTH = 0.48
 """Ink of the digits' pen is at least this fraction as strong as their strokes; what is weaker is
 the edge of a shadow."""
 
@@ -96,7 +96,7 @@ def find_ink(
         if cells:
             break
     for each in cells:
-        erase_cells(each, digits > STROKE, (mask, faint, strength), unit)
+        erase_cells(each, digits > MIN_STROKE_LEVEL, (mask, faint, strength), unit)
     lines, labels, stats = remove_lines(mask, faint, strength, unit)
     return Ink(mask, lines, strength, labels, stats, [each.sides for each in cells])
 

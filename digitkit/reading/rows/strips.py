@@ -22,9 +22,9 @@ from digitkit.reading.detection.crops import sharp_halvings
 from digitkit.reading.detection.detections import INK_LEVEL, ink_box, quantile
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.rows.cells import MIN_FRAME_SIZE, are_in_cells
-from digitkit.reading.rows.layout import REACH, RowDigit, RowGeometry
+from digitkit.reading.rows.layout import STRIP_MARGIN, RowDigit, RowGeometry
 from digitkit.reading.rows.shapes import Shape
-from digitkit.reading.rows.strip_ink import STROKE, Ink, find_ink
+from digitkit.reading.rows.strip_ink import MIN_STROKE_LEVEL, Ink, find_ink
 
 MAX_INK_DISTANCE = 1.1
 """Maximum distance of ink from the first and last digit of a row to whose numbers it may belong, in
@@ -33,18 +33,18 @@ heights."""
 LOW_IMAGE = 1.2
 """In an image that is lower, in heights, no vertical stroke is taken for a ruled line."""
 
-BAND = -0.6, 0.75
+WRITING_BAND = -0.6, 0.75
 """What is written in a row is between these, from the middle of its digits, in heights."""
 
 MIN_ENDING, CELL_END = 0.8, 0.35
 """Minimum fraction of the strokes between cells that end beyond a strip, and for how long they are
 not seen there, in heights: the boxes of a grid are closer above each other."""
 
-BEYOND, MIN_END = 0.8, 0.15
+MAX_LINE_END, MIN_END = 0.8, 0.15
 """A vertical line ends beyond a strip if at most this far outside it is not seen for at least the
 second length, in heights."""
 
-LINE_SAMPLED, ASIDE, FADED = 0.5, 0.12, 0.4
+LINE_SAMPLED, LINE_BACKGROUND, MIN_LINE_CONTRAST = 0.5, 0.12, 0.4
 """The contrast of a line is that of its last part in the strip, so long, to what is so far beside
 it, in heights; the line is not seen where the contrast is less than the third number times that."""
 
@@ -180,7 +180,7 @@ class Strip(RowGeometry):
     def cover(self, placed: Sequence[PlacedDigit]) -> U8:
         """Where the strokes of digits are, uint8 ``[height, width]``, 0 or 1."""
         drawn = self.draw(placed)
-        return np.asarray(cv2.threshold(drawn, STROKE, 1, cv2.THRESH_BINARY)[1], np.uint8)
+        return np.asarray(cv2.threshold(drawn, MIN_STROKE_LEVEL, 1, cv2.THRESH_BINARY)[1], np.uint8)
 
     def split(self, mask: U8, least: int = 1) -> list[Shape]:
         """The connected pieces of a mask, of at least so many pixels."""
@@ -232,7 +232,7 @@ class Strip(RowGeometry):
 
     def is_near(self, shape: Shape) -> bool:
         """Whether a shape, or a part of it, may belong to the numbers of the row's digits."""
-        beyond = REACH - MAX_INK_DISTANCE
+        beyond = STRIP_MARGIN - MAX_INK_DISTANCE
         width = self.shape[1] / self.unit
         return shape.left + shape.width > beyond and shape.left < width - beyond
 
@@ -268,8 +268,8 @@ class Strip(RowGeometry):
         """
         unit, step = self.digit_height, self.scale / self.digit_height
         end = shape.top + shape.height if below else shape.top
-        out = np.arange(-LINE_SAMPLED, BEYOND, step)  # from the line's end, in heights
-        aside = max(shape.width / 2, step) + ASIDE
+        out = np.arange(-LINE_SAMPLED, MAX_LINE_END, step)  # from the line's end, in heights
+        aside = max(shape.width / 2, step) + LINE_BACKGROUND
         count = round(aside / step)
         across = np.arange(-count, count + 1, dtype=np.float64) * step
         pixels = self._sample(
@@ -281,7 +281,7 @@ class Strip(RowGeometry):
         # Against most of the paper: where a line crosses another one, there is ink beside it, too.
         paper = [np.median(pixels[part][:, [0, -1]]) for part in (out < 0, out > 0)]
         contrast = np.abs(line - np.where(out < 0, *paper))
-        is_faded = (out > 0) & (contrast < FADED * np.median(contrast[out < 0]))
+        is_faded = (out > 0) & (contrast < MIN_LINE_CONTRAST * np.median(contrast[out < 0]))
         return any((end - start) * step >= least for start, end in find_runs(is_faded).tolist())
 
     def is_between_dark_lines(self) -> bool:
