@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.boxes import bounding_box
+from digitkit.boxes import bounding_box, clip_box
 from digitkit.images.encode import data_uri, encode_jpeg, encode_png
 from digitkit.images.grey import resize_to
 from digitkit.images.orientation import rotate
@@ -148,9 +148,9 @@ class Picture:
         fit = min(1.0, MAX_CROP / max(crop.shape[:2]))
         if fit < 1:
             crop = resize_to(crop, fit)
-        moved = [(box[0] * ratio - x) * fit, (box[1] * ratio - y) * fit]
-        sides = [side * ratio * fit for side in box[2:]]
-        return np.ascontiguousarray(crop), _within(moved, sides, crop.shape)
+        left, top = (box[0] * ratio - x) * fit, (box[1] * ratio - y) * fit
+        sides = (side * ratio * fit for side in box[2:])
+        return np.ascontiguousarray(crop), clip_box(left, top, *sides, *crop.shape[1::-1])
 
     def _pixels(self, side: int) -> tuple[U8, int]:
         """The image, and how often it is halved; `side` is that of the part that is shown."""
@@ -163,15 +163,6 @@ class Picture:
         while halvings < grey.halvings and side >> (halvings + 1) >= _SHARP:
             halvings += 1
         return rotate(grey.halved(halvings), self._turn), halvings
-
-
-def _within(corner: Sequence[float], sides: Sequence[float], shape: tuple[int, ...]) -> Box:
-    """A box, rounded, of which at least a pixel is within an image of this shape."""
-    height, width = shape[:2]
-    x, y = min(max(0, round(corner[0])), width - 1), min(max(0, round(corner[1])), height - 1)
-    w = min(max(1, round(corner[0] + sides[0]) - x), width - x)
-    h = min(max(1, round(corner[1] + sides[1]) - y), height - y)
-    return x, y, w, h
 
 
 def _digit_item(picture: Picture, digit: Digit, number: Number | None) -> ReviewItem:

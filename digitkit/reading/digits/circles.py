@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -15,11 +14,11 @@ from digitkit.reading.detection.crops import crop_halved
 from digitkit.reading.detection.detections import INK_LEVEL
 from digitkit.reading.detection.fine import find_contrast, without_lines
 from digitkit.reading.detection.single import fills
-from digitkit.reading.digits.plausibility import DOUBT, is_alone
-from digitkit.reading.digits.words import lower_confidence
+from digitkit.reading.digits.plausibility import is_alone
+from digitkit.reading.digits.words import doubt_digits
 from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.shapes import HIGH_STROKE
+from digitkit.reading.rows.shapes import MIN_HIGH_STROKE
 
 CIRCLE, OVAL = 0.92, 1.3
 """Minimum width of circles and of lying ovals, in their height; most zeros are higher than wide,
@@ -79,9 +78,7 @@ def doubt_circles(
         doubtful = {zero for zero, outline in outlines.items() if _is_exact(outline)}
     if len(zeros) == len(accepted):
         doubtful |= _find_drawn(accepted, outlines, marks, image)
-    return tuple(
-        lower_confidence(digit, DOUBT, math.inf) if digit in doubtful else digit for digit in digits
-    )
+    return doubt_digits(digits, doubtful)
 
 
 def _find_drawn(
@@ -144,7 +141,7 @@ def _is_written_beside(circle: Digit, marks: Iterable[Mark]) -> bool:
     for mark in marks:
         _, _, width, height = mark.row_box
         is_cross = min(width, height) >= CROSS * unit
-        may_be_writing = mark.kind not in ("line", "side") and height <= HIGH_STROKE * unit
+        may_be_writing = mark.kind not in ("line", "side") and height <= MIN_HIGH_STROKE * unit
         is_near = gap_beside(mark.row_box, [circle.row_box]) <= BESIDE_CIRCLE * unit
         if mark.row == circle.row and may_be_writing and is_near and not is_cross:
             return True

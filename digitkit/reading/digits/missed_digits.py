@@ -9,7 +9,6 @@ touches another one.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,8 +19,7 @@ from digitkit.boxes import clip_box, overlap_fraction
 from digitkit.images.cv import cv2
 from digitkit.reading.detection.detections import MIN_REPORTED, ClassifiedDetection, Detection, Page
 from digitkit.reading.digits.fusion import classify_in_line
-from digitkit.reading.digits.plausibility import DOUBT
-from digitkit.reading.digits.words import lower_confidence
+from digitkit.reading.digits.words import doubt_digit
 from digitkit.reading.marks.finding import beyond
 from digitkit.reading.networks.line_reader import LineReader
 from digitkit.reading.results import Digit
@@ -30,7 +28,7 @@ from digitkit.reading.rows.lines import TextLine, read_line
 from digitkit.reading.rows.matching import match_row
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strip_ink import Ink
-from digitkit.reading.rows.strips import BAND, Strip
+from digitkit.reading.rows.strips import WRITING_BAND, Strip
 
 HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""
@@ -39,27 +37,27 @@ CUT_ROOM = 0.12
 """Maximum distance of the cut between two digits from halfway between their middles, in heights; it
 is where there is the least ink."""
 
-HEIGHTS = (0.45, 1.5)
+DIGIT_HEIGHTS = (0.45, 1.5)
 """Ink of this height may be a digit, in heights of the row's."""
 
 MIN_SHARES = 0.3, 0.0
 """Connected pieces with less than this share near a digit's middle are left out; 0 keeps all, for
 digits that touch. Both are tried."""
 
-OVERLAP = 0.25
+MIN_DUPLICATE_OVERLAP = 0.25
 """Digits that are alike and share more than this fraction of the smaller box are one."""
 
-SHARED = 0.7
+MIN_SHARED_INK = 0.7
 """A doubtful digit is a part of a new one if that has more than this fraction of its ink."""
 
-TAKEN = 0.85
+MAX_TAKEN_INK = 0.85
 """A digit where none was known is not accepted if accepted ones have more than this fraction of its
 ink."""
 
 MIN_CLEAR = 0.6
 """A digit that is found is only accepted if its row shows it with this probability."""
 
-ROUNDS = 3
+MAX_ROUNDS = 3
 """Maximum number of times that a row is read again because it has grown."""
 
 
@@ -83,7 +81,7 @@ def find_missed_digits(
     for row, line in lines.items():
         if row not in with_digits:
             continue
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             new, replaced = _look_at(page, line, found)
             found = _insert(found, new, replaced)
             if not any(line.strip.is_at_end(row_digit) for row_digit in new):
@@ -152,10 +150,9 @@ def _look_at(
         if any(_is_same(digit, other.digit) for other in (*accepted, *new)):
             continue
         row_digit = RowDigit(replace(digit, row=strip.row), each.detection)
-        if (
-            not known and _taken_share(strip, row_digit, taken) > TAKEN
-        ):  # as of a 5 that is half a 3
-            row_digit = replace(row_digit, digit=lower_confidence(row_digit.digit, DOUBT, math.inf))
+        if not known and _taken_share(strip, row_digit, taken) > MAX_TAKEN_INK:
+            # As of a 5 that is half a 3.
+            row_digit = replace(row_digit, digit=doubt_digit(row_digit.digit))
         new.append(row_digit)
         if known:
             replaced.append(known)
@@ -179,7 +176,7 @@ def _find_parts(
     for row_digit in own:
         if row_digit.digit.accepted:
             continue
-        if _taken_share(strip, row_digit, found) > SHARED:
+        if _taken_share(strip, row_digit, found) > MIN_SHARED_INK:
             yield row_digit
 
 
@@ -200,7 +197,7 @@ def _within(shape: tuple[int, int], found: ClassifiedDetection) -> tuple[Classif
 
 def _is_same(a: Digit, b: Digit) -> bool:
     """Whether two digits are one: they are alike, and at the same place of their row."""
-    return a.digit == b.digit and overlap_fraction(a.row_box, b.row_box) > OVERLAP
+    return a.digit == b.digit and overlap_fraction(a.row_box, b.row_box) > MIN_DUPLICATE_OVERLAP
 
 
 def _cut_out(line: TextLine, taken: U8, x: float, middles: Sequence[float]) -> Iterator[Shape]:
@@ -223,7 +220,7 @@ def _cut_out(line: TextLine, taken: U8, x: float, middles: Sequence[float]) -> I
             continue
         tried.append(part)
         x0, y0, w, h = cv2.boundingRect(part)
-        if HEIGHTS[0] * strip.unit <= h <= HEIGHTS[1] * strip.unit:
+        if DIGIT_HEIGHTS[0] * strip.unit <= h <= DIGIT_HEIGHTS[1] * strip.unit:
             yield strip.shape_of(part[y0 : y0 + h, x0 : x0 + w], start + x0, y0)
 
 
@@ -251,7 +248,7 @@ def _without_neighbours(ink: Ink, mask: U8, start: int, share: float, unit: floa
     areas = np.maximum(ink.stats[:, cv2.CC_STAT_AREA], 1)
     middles = ink.stats[:, cv2.CC_STAT_TOP] + ink.stats[:, cv2.CC_STAT_HEIGHT] / 2
     heights = (middles - mask.shape[0] / 2) / unit
-    kept = (inside >= share * areas) & (heights >= BAND[0]) & (heights <= BAND[1])
+    kept = (inside >= share * areas) & (heights >= WRITING_BAND[0]) & (heights <= WRITING_BAND[1])
     kept[0] = False
     return np.asarray(kept[labels], np.uint8)
 

@@ -22,7 +22,7 @@ from digitkit.reading.detection.crops import crop_halved, sharp_halvings
 from digitkit.reading.detection.detections import INK_LEVEL
 from digitkit.reading.detection.single import LoadGrey
 from digitkit.reading.digits.few_digits import cut_around
-from digitkit.reading.digits.words import lower_confidence
+from digitkit.reading.digits.words import doubt_digits
 from digitkit.reading.networks.combining import DIGITS
 from digitkit.reading.networks.line_reader import is_spoiled, letter_probability
 from digitkit.reading.results import Digit, Mark, group_by_row
@@ -75,9 +75,6 @@ through from the other side of the paper."""
 
 SAMPLES = 32
 """A digit's contrast is measured in at least so many of its rows and columns, if it has them."""
-
-DOUBT = 0.4
-"""Factor of the confidence of digits that are rather none, but may be some."""
 
 MIN_INNER_HEIGHT = 0.35
 """Minimum height of separate ink inside a 0, as a fraction of its height, at which it is a ring
@@ -197,7 +194,7 @@ def doubt_letters(
         return shown[digit] >= (among_others if are_likely else rare)
 
     doubtful = set(filter(is_letter, shown))
-    return tuple(lower_confidence(d, DOUBT, math.inf) if d in doubtful else d for d in digits)
+    return doubt_digits(digits, doubtful)
 
 
 def _find_own_forms(
@@ -257,9 +254,7 @@ def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
         contrasts = [_contrast(digit.box, image) for digit in own] if len(own) > 1 else []
         least = MIN_ROW_CONTRAST * float(np.median(contrasts)) if contrasts else 0.0
         pale.update(itertools.compress(own, (contrast < least for contrast in contrasts)))
-    return tuple(
-        lower_confidence(digit, DOUBT, math.inf) if digit in pale else digit for digit in digits
-    )
+    return doubt_digits(digits, pale)
 
 
 def _contrast(box: Box, image: GreyImage) -> float:

@@ -11,18 +11,18 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.reading.detection.detections import INK_LEVEL
-from digitkit.reading.digits.plausibility import DOUBT, gaps_beside
-from digitkit.reading.digits.words import lower_confidence
+from digitkit.reading.digits.plausibility import gaps_beside
+from digitkit.reading.digits.words import doubt_digits
 from digitkit.reading.networks.line_reader import SIGN
 from digitkit.reading.results import Digit, group_by_row
 from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import TextLine
 
-LEANS, LEANS_MORE = 15.0, 8.0
-"""Minimum lean of a slash to the right, and minimum difference between it and the `MOST` quantile
-of the leans of the other 1s of the page; both in degrees."""
+MIN_SLASH_LEAN, MIN_LEAN_DIFFERENCE = 15.0, 8.0
+"""Minimum lean of a slash to the right, and minimum difference between it and the `LEAN_QUANTILE`
+quantile of the leans of the other 1s of the page; both in degrees."""
 
-MOST = 0.98
+LEAN_QUANTILE = 0.98
 """The quantile of the leans of the other 1s that a slash is compared with, 0–1."""
 
 MAX_LEAN = 60.0
@@ -35,7 +35,7 @@ no leans are compared."""
 FAINT_SIGN = 0.1
 """Minimum probability of a sign in the row at a slash, 0–1."""
 
-NEAR = 0.6
+MAX_SLASH_GAP = 0.6
 """Maximum gap between a slash and the digit on each side, in heights of the slash."""
 
 REACHING_LEANS, REACH, REACHING_SIGN = 10.0, 0.08, 0.03
@@ -70,7 +70,7 @@ def doubt_slashes(
             continue
         leans[digit] = lean
         left, right = gaps_beside(digit, rows[digit.row])
-        if max(left, right) <= NEAR:
+        if max(left, right) <= MAX_SLASH_GAP:
             slashes.add(digit)
         elif min(left, right) >= TICK_GAP:
             ticks.add(digit)
@@ -85,16 +85,16 @@ def doubt_slashes(
     }
     others = [lean for digit, lean in leans.items() if digit not in slashes | ticks]
     if len(others) >= MIN_OTHERS:
-        usual, most = (float(each) for each in np.quantile(others, [0.5, MOST]))
+        usual, most = (float(each) for each in np.quantile(others, [0.5, LEAN_QUANTILE]))
         doubtful |= {
             digit
             for digit in slashes
-            if leans[digit] >= max(LEANS, LEANS_MORE + most)
+            if leans[digit] >= max(MIN_SLASH_LEAN, MIN_LEAN_DIFFERENCE + most)
             and _sign_probability(digit, lines) >= FAINT_SIGN
         }
         least = max(TICK_LEANS, TICK_LEANS_MORE + usual)
         doubtful |= {digit for digit in ticks if leans[digit] >= least}
-    return tuple(lower_confidence(d, DOUBT, math.inf) if d in doubtful else d for d in digits)
+    return doubt_digits(digits, doubtful)
 
 
 def measure_lean(ink: U8) -> float:

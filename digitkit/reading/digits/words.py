@@ -9,7 +9,7 @@ ink that stands closely together, are digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ LIKELY, LIKELY_AMONG_FEW, FEW = 0.4, 0.5, 3
 """With less than the first probability the digits of a word are doubted. Less than a half, as there
 are fewer words among the numbers that users read than among those that the weights are fitted on;
 but with less than the second on a page with so few digits, which is rather one of words."""
+
+DOUBT = 0.4
+"""Factor of the confidence of digits that are rather none, but may be some."""
 
 MAX_LETTER_GAP = 0.3
 """Ink at most so far apart is a word, in heights."""
@@ -224,3 +227,13 @@ def lower_confidence(digit: Digit, factor: float, min_confidence: float) -> Digi
         is_digit=digit.is_digit * factor,
         accepted=digit.accepted and confidence >= min_confidence,
     )
+
+
+def doubt_digits(digits: Iterable[Digit], doubtful: Container[Digit]) -> tuple[Digit, ...]:
+    """Digits, of which those that are doubtful are rather none, but may be some."""
+    return tuple(doubt_digit(digit) if digit in doubtful else digit for digit in digits)
+
+
+def doubt_digit(digit: Digit) -> Digit:
+    """A digit that is rather none, but may be one: with less confidence, and not accepted."""
+    return lower_confidence(digit, DOUBT, math.inf)
