@@ -111,9 +111,12 @@ def _check_digit(config: InferValues) -> None:
     """Check that nothing is set that an image of one digit has not; a service has other modes."""
     if config.gap is not None:
         raise ConfigError("cannot be combined with --mode digit", field="gap")
+    hint = "each image is read as one digit"
     if config.expect is not None and config.expect > 1:
-        hint = "each image is read as one digit"
         raise ConfigError("must be 1 with --mode digit", hint=hint, field="expect")
+    rule = config.number_rule
+    if rule is not None and not any(rule.fits(str(digit)) for digit in range(10)):
+        raise ConfigError("must match a digit with --mode digit", hint=hint, field="pattern")
 
 
 def _check_pictures(config: InferValues) -> None:

@@ -15,6 +15,10 @@ from support.cli import one_error_line, run
             ("--mode", "digit", "--expect", 4),
             "--expect must be 1 with --mode digit; each image is read as one digit",
         ),
+        (
+            ("--mode", "digit", "--pattern", r"\d{4}"),
+            "--pattern must match a digit with --mode digit; each image is read as one digit",
+        ),
         (("--pattern", "[0-9"), "--pattern '[0-9': '[' is not closed; add ]"),
         (("--pattern", r"\d{4"), r"--pattern '\d{4': '{' is not closed; add }"),
     ],
