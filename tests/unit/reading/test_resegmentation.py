@@ -112,7 +112,9 @@ def test_a_sliver_of_a_digit_at_the_border_is_not_lost(reader, one_of_each, text
 def test_boxes_are_in_the_image(reader, one_of_each, detect, top):
     detect(2, lambda found: [cut(found, 0.3, 0, 1, 1)])
     image = np.ascontiguousarray(write_row("28053", one_of_each)[top:])
-    for digit in reader.read(image).digits:
+    digits = reader.read(image).digits
+    assert digits
+    for digit in digits:
         x, y, w, h = digit.box
         assert min(x, y) >= 0
         assert x + w <= image.shape[1]
