@@ -112,6 +112,10 @@ def load_templates(
                 field="templates",
                 hint='pass several as Form("a.toml", "b.toml")',
             )
+    if not isinstance(checksums, Mapping):
+        raise ConfigError(
+            f"must be functions by the name of a field, got {checksums!r}", field="checksums"
+        )
     for name, function in checksums.items():
         if not callable(function):
             raise ConfigError(

@@ -258,6 +258,8 @@ def test_what_a_form_is_made_of(folder, tmp_path):
     assert error_of(ConfigError, Form).field == "form"
     checksums = {"nothing": lambda text: True}
     assert error_of(ConfigError, Form, write_form(folder), checksums=checksums).field == "checksum"
+    error = error_of(ConfigError, Form, write_form(folder), checksums="luhn")
+    assert str(error) == "checksums must be functions by the name of a field, got 'luhn'"
     template = load_template(write_form(folder))
     blank = replace(template, reference=np.full_like(template.reference, 255))
     error_of(TemplateError, Form, blank)
