@@ -203,7 +203,7 @@ class PageStrategy:
         classified = resolve_whole_image(classified, image, load_grey, min_confidence)
         classified = confirm_lone_digit(classified, image, load_grey)
         row_digits, evidence = find_row_digits(classified, min_confidence, max(image.shape))
-        order = list(dict.fromkeys(row_digit.digit.row for row_digit in row_digits))
+        order = list(dict.fromkeys(row_digit.row for row_digit in row_digits))
         lines = read_lines(image, row_digits, line_reader)
         row_digits = fuse_predictions(row_digits, lines, min_confidence)
         row_digits, lines = find_missed_digits(page, row_digits, lines, line_reader)

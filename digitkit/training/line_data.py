@@ -35,7 +35,8 @@ from digitkit.reading.networks.line_reader import (
     SIGN,
     SPOILED,
 )
-from digitkit.reading.rows.layout import RowDigit, group_rows
+from digitkit.reading.results import group_by_row
+from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import lay_strip, to_input
 from digitkit.reading.strategies import PageStrategy, classify_with, find_row_digits
 from digitkit.system import atomic
@@ -170,7 +171,7 @@ class _Scenes(Dataset[list[LineStrip]]):
         row_digits, _ = find_row_digits(
             found, self._classifier.min_confidence, max(grey.shape), least
         )
-        rows = (_cut_out(grey, own, scene) for own in group_rows(row_digits).values())
+        rows = (_cut_out(grey, own, scene) for own in group_by_row(row_digits).values())
         return [row for row in rows if row is not None]
 
 

@@ -67,7 +67,7 @@ def fuse_predictions(
         min_confidence: threshold for a digit to be accepted, 0–1.
     """
     fused = []
-    rows = Counter(row_digit.digit.row for row_digit in row_digits)
+    rows = Counter(row_digit.row for row_digit in row_digits)
     signs = sum(len(line.signs) for line in lines.values())
     lean = _usual_lean(row_digits, lines)
     for row_digit in row_digits:
@@ -107,7 +107,7 @@ def _usual_lean(row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]) -
     leans = [
         measure_lean(row_digit.detection.ink)
         for row_digit in row_digits
-        for line in (lines.get(row_digit.digit.row),)
+        for line in (lines.get(row_digit.row),)
         if row_digit.digit.digit == 1
         and line
         and _shows_one(line.probabilities_at(row_digit.digit.box))

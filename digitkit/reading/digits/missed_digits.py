@@ -22,8 +22,8 @@ from digitkit.reading.digits.fusion import classify_in_line
 from digitkit.reading.digits.words import doubt_digit
 from digitkit.reading.marks.finding import beyond
 from digitkit.reading.networks.line_reader import LineReader
-from digitkit.reading.results import Digit
-from digitkit.reading.rows.layout import RowDigit, group_rows
+from digitkit.reading.results import Digit, group_by_row
+from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import TextLine, read_line
 from digitkit.reading.rows.matching import match_row
 from digitkit.reading.rows.shapes import Shape
@@ -77,7 +77,7 @@ def find_missed_digits(
         and the rows with an accepted digit as they were read last.
     """
     found, last = list(row_digits), dict[int, TextLine]()
-    with_digits = {row_digit.digit.row for row_digit in row_digits if row_digit.digit.accepted}
+    with_digits = {row_digit.row for row_digit in row_digits if row_digit.digit.accepted}
     for row, line in lines.items():
         if row not in with_digits:
             continue
@@ -87,12 +87,12 @@ def find_missed_digits(
             if not any(line.strip.is_at_end(row_digit) for row_digit in new):
                 break
             # Also after the last round: what it shows beyond must not be lost.
-            again = read_line(page.image, group_rows(found)[row], reader)
+            again = read_line(page.image, group_by_row(found)[row], reader)
             if again is None:
                 break
             line = again
         last[row] = line
-    kept = {row_digit.digit.row for row_digit in found if row_digit.digit.accepted}
+    kept = {row_digit.row for row_digit in found if row_digit.digit.accepted}
     return found, {row: line for row, line in last.items() if row in kept}
 
 
@@ -104,7 +104,7 @@ def _insert(
 
     def place(row_digit: RowDigit) -> tuple[int, int]:
         x, _, w, _ = row_digit.digit.row_box
-        return row_digit.digit.row, 2 * x + w
+        return row_digit.row, 2 * x + w
 
     return sorted([*kept, *new], key=place)
 

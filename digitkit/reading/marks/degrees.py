@@ -107,7 +107,7 @@ def _find_in(line: TextLine, row_digits: Sequence[RowDigit]) -> Iterator[Mark]:
         return
     # By their boxes: a raised ring makes the strip of its row slope.
     rings = [strip.to_mark("sign", each) for each in shapes]
-    own = [each for each in row_digits if each.digit.row == strip.row and each.digit.accepted]
+    own = [each for each in row_digits if each.row == strip.row and each.digit.accepted]
     others = [each for each in own if not any(_is_same(each, ring) for ring in rings)]
     digits = sorted((each.digit.row_box for each in others), key=middle_x)
     if not digits:

@@ -123,9 +123,9 @@ def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark
 
 def _find_in(line: TextLine, row_digits: Sequence[RowDigit]) -> list[Mark]:
     strip = line.strip
-    own = [each for each in row_digits if each.digit.row == strip.row]
+    own = [each for each in row_digits if each.row == strip.row]
     # Of other rows, what is certain.
-    certain = [each for each in row_digits if each.digit.row != strip.row and each.digit.accepted]
+    certain = [each for each in row_digits if each.row != strip.row and each.digit.accepted]
     placed = strip.place([*own, *certain])
     taken = strip.cover(placed)
     others = _find_others(line, placed, taken)
@@ -342,7 +342,7 @@ def _find_swallowed(line: TextLine, placed: Sequence[PlacedDigit]) -> list[int]:
     main, beside, reach = set[int](), set[int](), NEXT_TO * strip.unit
     middles = left[tall] + width[tall] / 2
     for each in placed:
-        if each.row_digit.digit.row != strip.row or not each.row_digit.digit.accepted:
+        if each.row_digit.row != strip.row or not each.row_digit.digit.accepted:
             continue
         start, end = each.left, each.left + each.ink.shape[1]
         near = tall[(middles >= start - reach) & (middles <= end + reach)]

@@ -24,8 +24,8 @@ from digitkit.reading.marks.signs import (
 )
 from digitkit.reading.networks.line_reader import NONE, POINT, SIGN, is_spoiled, letter_probability
 from digitkit.reading.numbers.grouping import NEAR_INK, SEPARATORS
-from digitkit.reading.results import Digit, Mark
-from digitkit.reading.rows.layout import RowDigit, group_rows
+from digitkit.reading.results import Digit, Mark, group_by_row
+from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, MAX_MATCH_DISTANCE, Peak, TextLine
 from digitkit.reading.rows.matching import RowMatch, match_row, own_peaks
 from digitkit.reading.rows.shapes import Shape
@@ -117,7 +117,7 @@ def _count_rows_with_slashes(
     marks: Sequence[Mark], row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]
 ) -> int:
     """How many rows have a tall, narrow stroke between two digits that is clearly a sign."""
-    rows, by_row = set[int](), group_rows(row_digits)
+    rows, by_row = set[int](), group_by_row(row_digits)
     for mark in marks:
         line = lines.get(mark.row)
         if line is None or mark.row in rows or mark.kind not in ("ink", "sign"):

@@ -80,7 +80,7 @@ def find_strikethroughs(
         row_digits: the digits that are reported, with their rows.
     """
     for row, line in lines.items():
-        own = [each for each in row_digits if each.digit.row == row and each.digit.accepted]
+        own = [each for each in row_digits if each.row == row and each.digit.accepted]
         for mark in (*_find_long(line, own), *_find_short(line, own)):
             if not line.strip.is_cut(mark.box):  # else it may go on beyond the image
                 yield mark

@@ -28,13 +28,10 @@ class RowDigit:
     digit: Digit
     detection: Detection
 
-
-def group_rows(row_digits: Sequence[RowDigit]) -> dict[int, list[RowDigit]]:
-    """The digits of each row."""
-    rows: dict[int, list[RowDigit]] = {}
-    for row_digit in row_digits:
-        rows.setdefault(row_digit.digit.row, []).append(row_digit)
-    return rows
+    @property
+    def row(self) -> int:
+        """The number of its row."""
+        return self.digit.row
 
 
 class RowGeometry:
@@ -61,7 +58,7 @@ class RowGeometry:
         Args:
             row_digits: the row's digits, at least one of them accepted.
         """
-        self.row = row_digits[0].digit.row
+        self.row = row_digits[0].row
         self.tilt = float(np.median([row_digit.detection.tilt for row_digit in row_digits]))
         self.accepted = [row_digit for row_digit in row_digits if row_digit.digit.accepted]
         sizes = np.array([row_digit.digit.row_box[2:] for row_digit in self.accepted], np.float64)

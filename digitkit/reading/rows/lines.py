@@ -24,7 +24,8 @@ from digitkit.reading.networks.line_reader import (
     SPOILED,
     LineReader,
 )
-from digitkit.reading.rows.layout import RowDigit, group_rows
+from digitkit.reading.results import group_by_row
+from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strip_ink import Ink, find_edges
 from digitkit.reading.rows.strips import Strip
@@ -296,7 +297,7 @@ def read_lines(
         The rows by their numbers, without those whose digits do not stand out from the paper.
     """
     lines = dict[int, TextLine]()
-    for row, own in group_rows(row_digits).items():
+    for row, own in group_by_row(row_digits).items():
         if any(row_digit.detection.whole_image for row_digit in own):
             continue
         line = read_line(image, own, reader)

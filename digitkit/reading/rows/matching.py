@@ -40,7 +40,7 @@ def match_row(line: TextLine, row_digits: Sequence[RowDigit]) -> RowMatch:
         row_digits: all digits of the image.
     """
     strip = line.strip
-    own = [row_digit for row_digit in row_digits if row_digit.digit.row == strip.row]
+    own = [row_digit for row_digit in row_digits if row_digit.row == strip.row]
     peaks = own_peaks(strip, line.peaks, row_digits)
     matches = _match_peaks(strip, own, peaks)
     apart = [
@@ -58,9 +58,7 @@ def own_peaks(strip: Strip, peaks: Sequence[Peak], row_digits: Sequence[RowDigit
         peaks: what was seen in it.
         row_digits: all digits of the image.
     """
-    others = [
-        each.digit for each in row_digits if each.digit.row != strip.row and each.digit.accepted
-    ]
+    others = [each.digit for each in row_digits if each.row != strip.row and each.digit.accepted]
     if not others:
         return list(peaks)
     places = strip.locate([digit.box for digit in others])
