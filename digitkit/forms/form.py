@@ -25,7 +25,13 @@ from digitkit.forms.fields.ink_pieces import OVER_EDGE, is_cut_off
 from digitkit.forms.fields.obstructions import find_obstruction
 from digitkit.forms.fields.segmentation import Lattice, cut_lattice
 from digitkit.forms.registration.geometry import Placement
-from digitkit.forms.registration.matching import ROUNDS, Picture, Registrar, Registration, is_better
+from digitkit.forms.registration.matching import (
+    GUESS_ROUNDS,
+    Picture,
+    Registrar,
+    Registration,
+    is_better,
+)
 from digitkit.forms.registration.streaks import without_streaks
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.templates.checksums import Checksum
@@ -44,10 +50,10 @@ if TYPE_CHECKING:
 CROP_MARGIN = 0.25
 """Room around a field in the picture that a person checks, in its heights."""
 
-MIN_NAMED = 0.35
+MIN_NAMED_SCORE = 0.35
 """With less of a form's print than this share, a picture shows another one or none."""
 
-VERSIONS = 0.03
+VERSION_TOLERANCE = 0.03
 """Templates that score within this much of the best may be versions of one form; the one whose
 fields are present is taken."""
 
@@ -195,7 +201,7 @@ class Form:
         picture = Picture(image)
         located: dict[int, Registration] = {}  # the best of each template, by its place
         best: int | None = None
-        for kinds in ROUNDS:
+        for kinds in GUESS_ROUNDS:
             for place, known in enumerate(self._known):
                 found = known.registrar.register(picture, kinds)
                 if found is not None and is_better(found, located.get(place)):
@@ -203,7 +209,7 @@ class Form:
             best = max(located, key=lambda place: located[place].rank, default=None)
             if best is not None and located[best].is_in_place:
                 break
-        if best is None or located[best].score < MIN_NAMED:
+        if best is None or located[best].score < MIN_NAMED_SCORE:
             names = ", ".join(template.name for template in self.templates)
             raise FormError(
                 f"no form was found in it: it matches none of the templates ({names})",
@@ -214,7 +220,7 @@ class Form:
                 f"the form {self._known[best].template.name!r} was not found well enough: {fault}",
                 hint="take the picture again: all of the form, flat and sharp",
             )
-        least = located[best].score - VERSIONS
+        least = located[best].score - VERSION_TOLERANCE
         versions = [
             (self._known[place], one)
             for place, one in located.items()

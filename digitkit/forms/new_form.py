@@ -28,7 +28,7 @@ from digitkit.sources.files import load_frame
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
 
-WHITE = 1.12
+WHITE_GAIN = 1.12
 """Gain that makes paper white, with its grain."""
 
 WHITE_PERCENT, SCAN_WHITE = 98, 240
@@ -90,7 +90,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
     page = straighten(load_frame(blank).grey.halved(0))
     page = reduce_to(page, READ_SIDE)
     paper, smooth = _find_paper(page)
-    white = np.asarray(cv2.divide(page, smooth, scale=255 * WHITE), np.uint8)
+    white = np.asarray(cv2.divide(page, smooth, scale=255 * WHITE_GAIN), np.uint8)
     fields = propose_fields(white, page)
     doubts = tuple(check_blank(white, fields))
     shaded = _keep_shades(page, paper, smooth)
@@ -182,5 +182,5 @@ def _keep_shades(page: U8, paper: U8, smooth: U8) -> U8 | None:
     most = np.sort(np.bincount(smooth.ravel(), minlength=256))[-EVEN_LEVELS:].sum()
     if white < SCAN_WHITE or most < EVEN_SHARE * smooth.size:
         return None
-    plain = np.where(page * WHITE >= paper, paper, page)
+    plain = np.where(page * WHITE_GAIN >= paper, paper, page)
     return np.asarray(cv2.convertScaleAbs(plain, alpha=255 / white), np.uint8)

@@ -15,10 +15,10 @@ from digitkit.arrays import U8, Box
 from digitkit.forms.templates.template_file import MAX_CELLS
 from digitkit.images.masks import find_runs
 
-MIN_WIDTH = 0.008
+MIN_CELL_WIDTH = 0.008
 """A cell of a comb is at least this wide."""
 
-TICK = 0.003
+MIN_TICK_HEIGHT = 0.003
 """A tick that divides the line of an open comb is at least this high."""
 
 MAX_CELL_ASPECT = 1.6
@@ -47,7 +47,7 @@ def divide(rises: npt.NDArray[np.bool_], box: Box, side: int) -> list[Cell]:
     """
     x, y, w, h = box
     ticks = find_runs(rises).sum(1) / 2
-    margin = MIN_WIDTH * side / 2
+    margin = MIN_CELL_WIDTH * side / 2
     edges = [0, *ticks[(ticks > margin) & (ticks < w - margin)].tolist(), w]
     cells = [Cell(round(x + left), y, round(right - left), h) for left, right in pairwise(edges)]
     least, most = (limit(cell.w for cell in cells) for limit in (min, max))

@@ -8,7 +8,7 @@ from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 
-PRINT = 0.006
+MAX_PRINT_WIDTH = 0.006
 """Print in such a box is thinner than this, and the tint between two boxes wider, as a fraction of
 the form's longer side."""
 
@@ -16,10 +16,10 @@ LIGHTER, AROUND = 10, 8
 """Minimum of grey levels by which a box is lighter than what is above and below it, and by which
 its middle is lighter than what is beside each of its sides."""
 
-BESIDE = 80
+SIDE_PERCENTILE = 80
 """Percentile of the levels along each side: a white line may meet the box there."""
 
-FILLED = 0.9
+MIN_FILLED = 0.9
 """Minimum fraction of its bounding box that such a box covers."""
 
 
@@ -30,7 +30,7 @@ def find_light_areas(page: U8, max_height: int) -> list[Box]:
         page: upright form with its printed shades, uint8 ``[H, W]``.
         max_height: maximum height of a rectangle, pixels.
     """
-    size = max(3, round(PRINT * max(page.shape))) | 1
+    size = max(3, round(MAX_PRINT_WIDTH * max(page.shape))) | 1
     closed = cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones((size, size), np.uint8))
     plain = np.asarray(cv2.medianBlur(closed, 5), np.uint8)
     window = np.ones((round(1.3 * max_height) | 1, 1), np.uint8)
@@ -45,8 +45,8 @@ def find_light_areas(page: U8, max_height: int) -> list[Box]:
             continue
         across, down = slice(x, x + w), slice(y, y + h)
         sides = plain[top, across], plain[bottom, across], plain[down, left], plain[down, right]
-        lightest = max(float(np.percentile(side, BESIDE)) for side in sides)
-        is_filled = h <= max_height and area >= FILLED * w * h
+        lightest = max(float(np.percentile(side, SIDE_PERCENTILE)) for side in sides)
+        is_filled = h <= max_height and area >= MIN_FILLED * w * h
         if is_filled and lightest <= float(np.median(plain[down, across])) - AROUND:
             found.append((x, y, w, h))
     return found

@@ -13,8 +13,8 @@ from digitkit.arrays import U8, Box
 from digitkit.boxes import bounding_box, intersects
 from digitkit.forms.blank.cells import (
     MAX_CELL_ASPECT,
-    MIN_WIDTH,
-    TICK,
+    MIN_CELL_WIDTH,
+    MIN_TICK_HEIGHT,
     Cell,
     are_dark_above,
     divide,
@@ -43,10 +43,10 @@ MIN_HEIGHT, MAX_HEIGHT = 0.008, 0.07
 MAX_CELL_HEIGHT = 0.14
 """A cell of a comb is at most this high: as on a small card."""
 
-MIN_BOX = 0.02
+MIN_BOX_WIDTH = 0.02
 """A box alone is at least this wide: large letters enclose areas, too."""
 
-DOTTED = 0.8
+MIN_DOTTED_LENGTH = 0.8
 """Minimum length of a dotted line that divides a box, as a share of the box's height."""
 
 MAX_CELL_GAP = 0.006
@@ -55,7 +55,7 @@ MAX_CELL_GAP = 0.006
 NUMBER_WIDTH, NUMBER_ASPECT = 0.05, 1.3
 """Boxes wider than this, and wider than this in their heights, are for a number each."""
 
-HINT = 0.3
+MAX_HINT_DARKNESS = 0.3
 """Print in a box that is paler than this, relative to a form's dark print, is a hint such as
 ``DD``, over which people write."""
 
@@ -102,7 +102,7 @@ def propose_fields(reference: U8, page: U8 | None = None) -> tuple[FormField, ..
             comb if len(comb) > 1 else _divide_box(thick, dotted, horizontal, comb[0]),
         )
         for comb in combs
-        if len(comb) > 1 or (comb[0].w >= MIN_BOX * side and _has_room(strong, comb[0]))
+        if len(comb) > 1 or (comb[0].w >= MIN_BOX_WIDTH * side and _has_room(strong, comb[0]))
     ]
     horizontal |= find_dotted_lines(dark)
     cells = [cell for comb in combs for cell in comb]
@@ -139,7 +139,7 @@ def _find_strong_print(darkness: U8) -> U8:
     """The print of a form without paler hints, uint8 ``[H, W]`` of 0 and 1."""
     printed = darkness[darkness >= DARK]
     usual = float(np.percentile(printed, 95)) if len(printed) else 0.0
-    return np.asarray(darkness >= max(DARK, HINT * usual), np.uint8)
+    return np.asarray(darkness >= max(DARK, MAX_HINT_DARKNESS * usual), np.uint8)
 
 
 def _find_corners(faint: U8, horizontal: U8, vertical: U8) -> U8:
@@ -170,7 +170,7 @@ def _find_lines(dark: U8) -> tuple[U8, U8]:
     """The horizontal and the vertical lines of a form, uint8 ``[H, W]`` of 0 and 1."""
     side = max(dark.shape)
     # A line may rise a little: pieces of it are horizontal.
-    across, down = (max(9, round(length * side)) for length in (MIN_WIDTH, MIN_HEIGHT))
+    across, down = (max(9, round(length * side)) for length in (MIN_CELL_WIDTH, MIN_HEIGHT))
     thick = np.asarray(cv2.dilate(dark, np.ones((3, 3), np.uint8)), np.uint8)
     return open_mask(thick, 1, across), open_mask(thick, down, 1)
 
@@ -188,7 +188,7 @@ def _find_cells(horizontal: U8, vertical: U8) -> list[Cell]:
     cells = []
     for contour, (*_, parent) in zip(contours, parents[0], strict=True):
         x, y, w, h = cv2.boundingRect(contour)
-        fits = MIN_HEIGHT * side <= h <= MAX_CELL_HEIGHT * side and w >= MIN_WIDTH * side
+        fits = MIN_HEIGHT * side <= h <= MAX_CELL_HEIGHT * side and w >= MIN_CELL_WIDTH * side
         area = cv2.contourArea(cv2.convexHull(contour))
         if parent < 0 and fits and area >= 0.85 * (w - 1) * (h - 1) and w < 0.95 * width:
             left, top = max(0, x - 2), max(0, y - 2)
@@ -212,7 +212,7 @@ def _find_light_cells(page: U8 | None, outlined: Sequence[Cell]) -> list[Cell]:
         cell
         for cell in cells
         if cell.h >= MIN_HEIGHT * side
-        and MIN_WIDTH * side <= cell.w < 0.95 * width
+        and MIN_CELL_WIDTH * side <= cell.w < 0.95 * width
         and not any(intersects(cell, other) for other in outlined)
     ]
 
@@ -266,6 +266,6 @@ def _divide_box(thick: U8, dotted: U8, horizontal: U8, box: Cell) -> list[Cell]:
     side, middle = max(thick.shape), box.y + box.h // 2
     lower = horizontal[middle : box.y + box.h + 2, box.x : box.x + box.w]
     rows = np.where(lower.any(0), middle + lower.argmax(0), box.y + box.h)
-    is_tick = are_dark_above(thick, box.x, rows, round(TICK * side))
-    is_line = are_dark_above(dotted, box.x, rows, round(DOTTED * box.h))
+    is_tick = are_dark_above(thick, box.x, rows, round(MIN_TICK_HEIGHT * side))
+    is_line = are_dark_above(dotted, box.x, rows, round(MIN_DOTTED_LENGTH * box.h))
     return divide(is_tick | is_line, box, side)

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, U8, Box
 from digitkit.boxes import intersects
-from digitkit.forms.blank.cells import TICK, Cell, are_dark_above, divide, longest_free
+from digitkit.forms.blank.cells import MIN_TICK_HEIGHT, Cell, are_dark_above, divide, longest_free
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components, open_mask
 
-MIN_LINE = 0.08
+MIN_LINE_LENGTH = 0.08
 """A line to write on is at least this long."""
 
 ROOM, MAX_ROOM = 0.025, 0.05
@@ -53,7 +53,7 @@ TITLE, FREE_ROOM = 0.03, 0.55
 """A row of pixels with more print than this share is of a title. Below a title in the room above a
 line this share of the room is free, or the line underlines it."""
 
-UNEVEN = 1.0
+MAX_UNEVENNESS = 1.0
 """Standard deviation of a line's thickness, pixels; that of a row of small print is larger."""
 
 SHEET_EDGE = 0.02
@@ -81,7 +81,7 @@ def find_dotted_lines(dark: U8) -> U8:
     is_dot = (height <= DOT * side) | is_blurred | is_dash
     is_dot[0] = False  # the paper
     dots = cv2.dilate(is_dot[labels].astype(np.uint8), np.ones((3, 3), np.uint8))
-    gap, length = round(DOT_GAP * side), round(MIN_LINE * side)
+    gap, length = round(DOT_GAP * side), round(MIN_LINE_LENGTH * side)
     joined = cv2.morphologyEx(dots, cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
     joined = cv2.dilate(joined, np.ones((3, 1), np.uint8))
     # A line may rise a little: pieces of it are horizontal.
@@ -123,12 +123,12 @@ def find_write_lines(
         own = labels[y : y + h, x : x + w] == place
         comb = _find_open_comb(thick, box, y + own.argmax(0))
         meets = np.any(beside_verticals[y : y + h, x : x + w] * own)
-        is_even = own.sum(0).std() <= UNEVEN
+        is_even = own.sum(0).std() <= MAX_UNEVENNESS
         if comb and is_even and _print_below(dark, (x, y, w, h)) <= MAX_COMB_PRINT:
             needed = CELL_SHAPE * float(np.median([cell.w for cell in comb]))
         elif (
             not comb
-            and w >= MIN_LINE * side
+            and w >= MIN_LINE_LENGTH * side
             and not meets
             and is_even
             and _is_clear(dark, (x, y, w, h))
@@ -204,5 +204,5 @@ def _find_open_comb(thick: U8, box: Box, rows: npt.NDArray[np.int64]) -> list[Ce
     side = max(thick.shape)
     # Cells may be wider than the least room is high: there may be more room above.
     high = x, y, w, max(h, round(COMB_ROOM * side))
-    cells = divide(are_dark_above(thick, x, rows, round(TICK * side)), high, side)
+    cells = divide(are_dark_above(thick, x, rows, round(MIN_TICK_HEIGHT * side)), high, side)
     return [cell._replace(h=h) for cell in cells]

@@ -37,13 +37,13 @@ MIN_OTHER_IN_CELL = 0.9
 """Probability from which another digit that the line reader sees makes a cell doubtful: a stroke
 that two cells share may be cut at a wrong place."""
 
-SPECK = 0.2
+MIN_STROKE_SIZE = 0.2
 """Ink that is less high and wide than this, in heights of the field, is dirt."""
 
-SPILL = 0.25
+MAX_SPILL = 0.25
 """A stroke with more than this share of its ink in a neighbouring cell is cut at the border."""
 
-SLIVER = 0.15
+MAX_SLIVER = 0.15
 """A stroke that is cut may leave a part with less than this share of its largest part: it goes to
 the nearest cell with a digit."""
 
@@ -170,16 +170,16 @@ def _assign(
     written[0] = False
     reaches = (down + high / 2 > (top + bottom) / 2) & ~is_in_other_field(ink, stats)
     own = written & ((down > top) | reaches) & (down < bottom) & (across > left) & (across < right)
-    kept = (side >= SPECK * height) & own
+    kept = (side >= MIN_STROKE_SIZE * height) & own
     # A dot of a stroke that a line has broken stays, next to larger ink.
-    kept |= (side >= SPECK / 2 * height) & own & (
+    kept |= (side >= MIN_STROKE_SIZE / 2 * height) & own & (
         np.bincount(most[kept], minlength=count)[most] > 0
     )  # fmt: skip
-    whole = 1 - shares[np.arange(pieces), most] / areas <= SPILL
+    whole = 1 - shares[np.arange(pieces), most] / areas <= MAX_SPILL
     cells = np.arange(count)
     target = np.tile(most[:, None], count)
     for place in np.flatnonzero(kept & ~whole).tolist():
-        digits = np.flatnonzero(shares[place] >= SLIVER * shares[place].max())
+        digits = np.flatnonzero(shares[place] >= MAX_SLIVER * shares[place].max())
         target[place] = digits[np.abs(cells[:, None] - digits).argmin(1)]
     owner = target[labels, columns[None, :]] + 1
     over = is_beside(ink, one.box, stats, kept) | is_astride(ink, one.box, stats, kept)

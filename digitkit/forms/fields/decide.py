@@ -31,15 +31,15 @@ MAX_TEXTS = 100
 MIN_PROBABILITY = 1e-7
 """A less probable hypothesis is not tried."""
 
-CHANCE = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
+PASS_RATES = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
 """By what a reading has to meet: which part of the others, if wrong, would meet it by chance. More
 of them meet wide limits (`random_pass_rate`), and a rule of which the total has few digits: one in
 ten if it has one."""
 
-OK = 0.9
+MIN_TRUSTED_CONFIDENCE = 0.9
 """Least confidence of a field that can be trusted, 0–1."""
 
-DOUBTED = 0.5
+MAX_DOUBTED_CONFIDENCE = 0.5
 """Most confidence of a field in which something cannot be read, or that breaks a rule."""
 
 SURE_UNCHECKED = 0.98
@@ -235,9 +235,9 @@ def _decide_alone(one: _Field) -> Decision:
         status: Status = "invalid" if fault else "doubtful"
         return Decision(one.raw.text, status, 0.0, reasons, one.raw.choice, one.raw.segmentation)
     best = one.fitting[0]
-    chance = CHANCE["checksum"]
+    chance = PASS_RATES["checksum"]
     if not one.field.checksum:
-        chance = max(CHANCE["limits"], random_pass_rate(one.field, len(best.choice)))
+        chance = max(PASS_RATES["limits"], random_pass_rate(one.field, len(best.choice)))
     confidence = _to_confidence(best.probability, one.total, chance)
     doubts = one.hypotheses.doubts + _separator_doubts(one, best)
     return _judge(one, best, confidence, doubts)
@@ -265,7 +265,7 @@ def _correct(one: _Field, text: str, before: str) -> _Field:
     if known:
         given = replace(given, choice=own.choice, segmentation=own.segmentation)
     if fault:
-        given = replace(given, status="invalid", confidence=DOUBTED)
+        given = replace(given, status="invalid", confidence=MAX_DOUBTED_CONFIDENCE)
     hypotheses = Hypotheses(one.hypotheses.segmentations or (Segmentation(()),))
     return _Field(
         one.field, hypotheses if text else Hypotheses(), own, () if fault else (own,), given
@@ -292,9 +292,10 @@ def _judge(one: _Field, best: Candidate, confidence: float, doubts: tuple[str, .
     reasons = doubts
     if best.text != one.raw.text:
         reasons = (f"read as {best.text} instead of {one.raw.text}", *doubts)
-    status: Status = "ok" if confidence >= OK and not doubts else "doubtful"
+    status: Status = "ok" if confidence >= MIN_TRUSTED_CONFIDENCE and not doubts else "doubtful"
     if doubts:
-        confidence = min(confidence, DOUBTED)  # something is missing, however sure the rest is
+        # Something is missing, however sure the rest is.
+        confidence = min(confidence, MAX_DOUBTED_CONFIDENCE)
     if status == "doubtful" and not doubts:
         reasons = (*reasons, f"a digit is doubtful ({format_confidence(confidence, 0)})")
     return Decision(best.text, status, confidence, reasons, best.choice, best.segmentation)
@@ -345,7 +346,7 @@ def _decide_together(
     total, decisions = sum(probability for probability, _ in fits), {}
     best = fits[0][1]
     shortest = min(len(best[names.index(rule.target)].choice) for rule in rules)
-    chance = max(CHANCE["rule"], 0.1**shortest)
+    chance = max(PASS_RATES["rule"], 0.1**shortest)
     # One field that shows where the point is tells it of all; a sum of others holds as well if
     # all of them are a hundred times as large.
     has_scale = any(map(_shows_scale, members, best))
@@ -373,7 +374,7 @@ def _explain_broken(
         known = alone[name]
         if not unread and known.status != "empty":
             decisions[name] = replace(
-                known, status="invalid", confidence=min(known.confidence, DOUBTED),
+                known, status="invalid", confidence=min(known.confidence, MAX_DOUBTED_CONFIDENCE),
                 reasons=(*known.reasons, f"breaks the rule {broken}"),
             )  # fmt: skip
         elif name in unread or (known.status == "ok" and known.confidence < SURE_UNCHECKED):

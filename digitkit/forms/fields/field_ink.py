@@ -29,7 +29,7 @@ SURROUND, FAR = 0.3, 1.0
 """Room around a field that is looked at, too, in its heights: people write across lines. The second
 number is for a field whose ink continues beyond that."""
 
-ASIDE = 0.7
+SIDE_ROOM = 0.7
 """Room on the left and right of a field that is looked at, too, in its heights: a number may be too
 long for it."""
 
@@ -40,19 +40,19 @@ field; minimum share of such a line that must be printed."""
 MAX_SHIFT = 3
 """How far the print of a field is looked for around its place, pixels as it is read."""
 
-PRINT = 40
+PRINT_DARKNESS = 40
 """Darkness of the reference from which it is print, 0–255."""
 
 MIN_PRINT = 30
 """Less print than so many pixels tells nothing."""
 
-SOLID = 100
+SOLID_DARKNESS = 100
 """Darkness of print from which no ink can be told from it."""
 
 MIN_DARKNESS = 28
 """Least darkness of handwriting against the paper, 0–255."""
 
-OUTSIDE = 0.1
+MAX_FIELD_OUTSIDE = 0.1
 """A field may be so far outside of the picture, in its heights."""
 
 SEEN_PRINT = 0.35
@@ -132,7 +132,7 @@ class FieldCutter:
         self.ratio = READ_SIDE / max(height, width)
         x, y, w, h = self._box = one.box
         room = SURROUND * min(h, w)
-        aside = ASIDE * min(w, h)
+        aside = SIDE_ROOM * min(w, h)
         over = surround * min(h, w)
         left, top = max(0.0, x - aside), max(0.0, y - over)
         right, bottom = min(float(width), x + w + aside), min(float(height), y + h + over)
@@ -140,11 +140,11 @@ class FieldCutter:
         flat = Placement.flat(np.eye(3), (height, width))
         sample = flat.sample(GreyImage.from_pixels(reference), self.region, self.ratio)
         self._print = _darkness(sample)
-        solid = self._print[self._print >= SOLID]
+        solid = self._print[self._print >= SOLID_DARKNESS]
         self._level = float(np.median(solid)) if len(solid) else 0.0
         blurred = cv2.GaussianBlur(self._print, (0, 0), 0.8)
         self._soft = np.asarray(blurred, np.uint8)
-        printed = (self._print >= PRINT).astype(np.uint8)
+        printed = (self._print >= PRINT_DARKNESS).astype(np.uint8)
         self._has_print = cv2.countNonZero(printed) >= MIN_PRINT
         around = cv2.dilate(self._print, np.ones((3, 3), np.uint8))
         self._around = np.asarray(cv2.GaussianBlur(around, (0, 0), 0.7), np.uint8)
@@ -163,7 +163,7 @@ class FieldCutter:
         # How much solid print there is in each square of the field's height, and where it counts.
         at = max(0, round((x - room - left) * self.ratio))
         self._checked = slice(at, at + round((w + 2 * room) * self.ratio))
-        self._solid = (self._print[:, self._checked] >= SOLID).astype(np.float32)
+        self._solid = (self._print[:, self._checked] >= SOLID_DARKNESS).astype(np.float32)
         side = max(1, min(self._solid.shape))
         size = max(1, self._solid.shape[1] // side), max(1, self._solid.shape[0] // side)
         self._expected = cv2.resize(self._solid, size, interpolation=cv2.INTER_AREA)
@@ -227,7 +227,7 @@ class FieldCutter:
 
     def _is_inside(self, placement: Placement, shape: tuple[int, int]) -> bool:
         x, y, w, h = self._box
-        room = OUTSIDE * min(w, h)
+        room = MAX_FIELD_OUTSIDE * min(w, h)
         left, top, right, bottom = x + room, y + room, x + w - room, y + h - room
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         return bool(are_inside(placement.to_picture(np.array(corners, np.float64)), shape).all())
@@ -254,14 +254,14 @@ class FieldCutter:
         """How dark the print is here, against the reference."""
         if not self._level:
             return 1.0
-        gain = float(np.median(darkness[self._print >= SOLID])) / self._level
+        gain = float(np.median(darkness[self._print >= SOLID_DARKNESS])) / self._level
         return min(max(gain, 0.5), 1.6)
 
     def _subtract(self, darkness: U8, gain: float) -> U8:
         """The ink without the print."""
         expected = cv2.convertScaleAbs(self._around, alpha=1.1 * gain)
         rest = cv2.subtract(darkness, expected)
-        hidden = (expected >= SOLID).astype(np.uint8)
+        hidden = (expected >= SOLID_DARKNESS).astype(np.uint8)
         if not hidden.any():
             return np.asarray(rest, np.uint8)
         bare = np.where(hidden > 0, 0, rest).astype(np.uint8)
@@ -297,7 +297,7 @@ def _mark_print(darkness: U8) -> U8:
     """Where print is, uint8: 1 there, also on a thin line that two pixels share the darkness of."""
     wide = cv2.boxFilter(darkness, -1, (3, 1), normalize=False)
     high = cv2.boxFilter(darkness, -1, (1, 3), normalize=False)
-    return (np.maximum(wide, high) >= PRINT).astype(np.uint8)
+    return (np.maximum(wide, high) >= PRINT_DARKNESS).astype(np.uint8)
 
 
 def _darkness(grey: U8) -> U8:

@@ -20,7 +20,7 @@ FIELD_ODDS = 50.0
 """How much likelier ink in a field is a digit than the model supposes: its odds of digits to others
 are those of pages, on which there is anything."""
 
-WORD = (1.0, 5.0)
+MAX_WORD_EVIDENCE = (1.0, 5.0)
 """Ink in a field may be a word if the mean evidence that its pieces are digits at all is less, as
 logarithm of the model's odds: of one piece, and of several. In 2,300 fields of training digits that
 were read right it was 2.3 and 6.1 at least."""
@@ -105,4 +105,4 @@ def word_doubt(predictions: Sequence[Prediction]) -> tuple[str, ...]:
         return ()
     is_digit = np.array([each.is_digit for each in predictions], np.float64).clip(1e-6, 1 - 1e-6)
     evidence = float(np.log(is_digit / (1 - is_digit)).mean())
-    return ("may be a word",) if evidence < WORD[len(predictions) > 1] else ()
+    return ("may be a word",) if evidence < MAX_WORD_EVIDENCE[len(predictions) > 1] else ()

@@ -11,7 +11,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 from digitkit.reading.detection.detections import quantile
 
-HEIGHTS = (0.5, 1.6)
+BESIDE_HEIGHTS = (0.5, 1.6)
 """Minimum and maximum height of ink beside a field that may belong to its number, in heights of the
 number's digits. Lines of the print do not belong to it."""
 
@@ -32,14 +32,14 @@ below, in heights of the field; and the minimum share of its height within the f
 OVER_EDGE = "ink reaches over its edge"
 """Why a field is doubtful to which more ink belongs than is read."""
 
-RESIDUE = 1.6
+MAX_RESIDUE = 1.6
 """Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
 
 THIN, HAIR = 2.3, 1.8
 """A line next to print that is less than so many pixels wide is a remainder of it, too; the second
 number is for a dark line."""
 
-DARK = 0.45
+MIN_DARK_LINE = 0.45
 """A line is dark if it is at least this share as dark as the print."""
 
 SOFT_EDGE = 0.1
@@ -61,8 +61,8 @@ def find_residue(one: FieldInk, labels: I32, stats: I32, threshold: float) -> np
     beside = np.bincount(flat, one.near.ravel(), count) / area
     darkness = np.bincount(flat, one.ink.ravel(), count) / area
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-    pale = (beside > 0.7) & (darkness < RESIDUE * threshold)
-    width = np.where(darkness < DARK * one.print_level, THIN, HAIR)
+    pale = (beside > 0.7) & (darkness < MAX_RESIDUE * threshold)
+    width = np.where(darkness < MIN_DARK_LINE * one.print_level, THIN, HAIR)
     thin = (beside > 0.9) & (area < width * side)
     return np.asarray(pale | thin)
 
@@ -83,7 +83,7 @@ def is_beside(
     left, _, right, _ = one.to_pixels(box)
     x, y = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
     w, h = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
-    height = float(np.median(h[kept][h[kept] >= HEIGHTS[0] * h[kept].max()]))
+    height = float(np.median(h[kept][h[kept] >= BESIDE_HEIGHTS[0] * h[kept].max()]))
     middle = float(np.median((y + h / 2)[kept]))
     across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
     is_level = np.abs(down - middle) <= MAX_LEVEL * height
@@ -91,7 +91,7 @@ def is_beside(
     is_free = ~is_in_other_field(one, stats)
     start, end = x[kept].min(), (x + w)[kept].max()
     is_close = np.maximum(x - end, start - x - w) < MAX_NEAR_GAP * height
-    is_digit = (h >= HEIGHTS[0] * height) & (h <= HEIGHTS[1] * height)
+    is_digit = (h >= BESIDE_HEIGHTS[0] * height) & (h <= BESIDE_HEIGHTS[1] * height)
     return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)
 
 

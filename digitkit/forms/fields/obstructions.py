@@ -15,23 +15,23 @@ from digitkit.images.masks import connected_components
 CROSSED_OUT = "is crossed out"
 """Why a field is doubtful through whose number a line goes."""
 
-LINE = 2.0
+MIN_CROSSING_LENGTH = 2.0
 """Minimum length of a straight line that crosses out a number, in heights of the field."""
 
 LINE_SLOPES = np.deg2rad(np.arange(-12, 13, 2))
 """Slopes of a line that crosses out a number, radians; a pen is wide enough for those between."""
 
-MIDDLE = 0.2
+MIN_EDGE_DISTANCE = 0.2
 """Minimum distance of a line that crosses out a number from the upper and lower edge of the field,
 in its heights."""
 
-EDGE = 0.5
+MIN_EDGE_INK = 0.5
 """A piece of ink is the edge of an object if more than this share of it is."""
 
 EDGE_HEIGHT = 0.3
 """Minimum height of a piece of ink that is the edge of an object, in heights of the field."""
 
-CORRECTED = "has a smaller digit above, which may correct it"
+CORRECTED_REASON = "has a smaller digit above, which may correct it"
 """Why a field is doubtful above one of whose digits a small one is written."""
 
 DIGIT, DIGIT_LOW, DIGIT_BELOW = 0.35, 0.45, 0.15
@@ -69,7 +69,7 @@ def find_obstruction(one: FieldInk, box: Box, threshold: float) -> str | None:
     if _is_crossed_out(ink):
         return CROSSED_OUT
     if _is_corrected_above(one, box, threshold):
-        return CORRECTED
+        return CORRECTED_REASON
     return "has paler ink, which is not read" if _has_paler_ink(one, box, threshold) else None
 
 
@@ -84,14 +84,18 @@ def _is_covered(ink: U8, edges: U8, near: U8) -> bool:
     labels, stats = connected_components(ink)
     edge, beside = (np.bincount(labels.ravel(), each.ravel(), len(stats)) for each in (edges, near))
     area, high = stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_HEIGHT]
-    is_edge = (high >= EDGE_HEIGHT * len(ink)) & (edge > EDGE * area) & (beside < EDGE * area)
+    is_edge = (
+        (high >= EDGE_HEIGHT * len(ink))
+        & (edge > MIN_EDGE_INK * area)
+        & (beside < MIN_EDGE_INK * area)
+    )
     return bool(is_edge[1:].any())
 
 
 def _is_crossed_out(ink: U8) -> bool:
     """Whether a long line goes through the ink of a field, uint8 ``[h, w]`` of 0 and 1."""
-    room = round(MIDDLE * len(ink))
-    return has_line(ink[room : len(ink) - room], round(LINE * len(ink)))
+    room = round(MIN_EDGE_DISTANCE * len(ink))
+    return has_line(ink[room : len(ink) - room], round(MIN_CROSSING_LENGTH * len(ink)))
 
 
 def has_line(ink: U8, length: int) -> bool:

@@ -62,7 +62,7 @@ UNREADABLE = "its ink cannot be read"
 MAX_DIGIT_WIDTH = 2.4
 """A digit of several pieces is at most this wide, in heights: a 2 with a long tail."""
 
-TOUCH = 0.06
+MIN_SEPARATE_GAP = 0.06
 """Pieces that are further apart than this, in heights of the digits, are of two digits if both are
 as high as digits."""
 
@@ -284,7 +284,7 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
             continue
         both_tall = min(a.h, b.h) >= MIN_DIGIT_HEIGHT * height
         gap = b.x - (a.x + a.w)
-        if gap > TOUCH * height and both_tall:
+        if gap > MIN_SEPARATE_GAP * height and both_tall:
             return 0.0
         if gap > 0.3 * height:
             return 0.0

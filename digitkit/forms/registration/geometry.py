@@ -16,10 +16,10 @@ from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import MAX_HALVINGS, GreyImage
 
-DEGREE = 4
+BEND_DEGREE = 4
 """Of the polynomial that describes how a sheet is bent."""
 
-STEP = 24
+MAP_STEP = 24
 """Maps are computed for one of so many pixels, across and down, and interpolated between them."""
 
 
@@ -100,10 +100,10 @@ class Placement:
         """
         x, y, w, h = box
         size = max(1, round(w * ratio)), max(1, round(h * ratio))
-        # The middles of squares of STEP pixels, one more on each side.
-        columns, rows = (-(-side // STEP) + 2 for side in size)
-        xs = x + (np.arange(columns) - 0.5) * STEP / ratio
-        ys = y + (np.arange(rows) - 0.5) * STEP / ratio
+        # The middles of squares of MAP_STEP pixels, one more on each side.
+        columns, rows = (-(-side // MAP_STEP) + 2 for side in size)
+        xs = x + (np.arange(columns) - 0.5) * MAP_STEP / ratio
+        ys = y + (np.arange(rows) - 0.5) * MAP_STEP / ratio
         grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
         halvings = 0
         while halvings < MAX_HALVINGS and self.scale() / ratio >= 1.8 * 2**halvings:
@@ -111,8 +111,10 @@ class Placement:
         coarse = self.to_picture(grid) / 2**halvings - 0.5
         coarse = np.nan_to_num(coarse, nan=-1e4).clip(-1e4, 1e5).reshape(rows, columns, 2)
         maps = cv2.resize(
-            coarse.astype(np.float32), (columns * STEP, rows * STEP), interpolation=cv2.INTER_LINEAR
-        )[STEP : STEP + size[1], STEP : STEP + size[0]]
+            coarse.astype(np.float32),
+            (columns * MAP_STEP, rows * MAP_STEP),
+            interpolation=cv2.INTER_LINEAR,
+        )[MAP_STEP : MAP_STEP + size[1], MAP_STEP : MAP_STEP + size[0]]
         library: Any = cv2  # whose type hints lacked a second map of None before OpenCV 5.1
         sampled = library.remap(
             image.halved(halvings), maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -125,7 +127,7 @@ def are_inside(points: F64, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     return np.asarray(((points > 0) & (points < (shape[1], shape[0]))).all(1))
 
 
-_TERMS = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]
+_TERMS = [(i, j) for i in range(BEND_DEGREE + 1) for j in range(BEND_DEGREE + 1 - i)]
 """Powers of x and y of the polynomial's terms."""
 
 
@@ -137,7 +139,7 @@ def polynomial(points: F64, shape: tuple[int, int]) -> F64:
     return np.stack([x**i * y**j for i, j in _TERMS], 1)
 
 
-RIDGE = np.array([1e-4 if i + j < 2 else 0.02 * (i + j) for i, j in _TERMS])
+BEND_RIDGE = np.array([1e-4 if i + j < 2 else 0.02 * (i + j) for i, j in _TERMS])
 """How much less each term is taken for than the points say: less where few points say it."""
 
 
@@ -158,7 +160,7 @@ def fit_bend(points: F64, targets: F64, weights: F64, shape: tuple[int, int]) ->
     bend, off = np.zeros((terms.shape[1], 2)), np.zeros(len(points))
     for _ in range(6):
         weighted = terms * (weights * robust)[:, None]
-        solved = np.linalg.solve(terms.T @ weighted + np.diag(RIDGE), weighted.T @ targets)
+        solved = np.linalg.solve(terms.T @ weighted + np.diag(BEND_RIDGE), weighted.T @ targets)
         bend = np.asarray(solved, np.float64)
         off = np.asarray(np.linalg.norm(targets - terms @ bend, axis=1), np.float64)
         limit = max(4.685 * 1.4826 * float(np.median(off)), 1e-3 * max(shape))

@@ -12,13 +12,13 @@ from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 
-SIDE = 1300
+MARKER_SIDE = 1300
 """Longer side of the picture in which markers are looked for, pixels, or a little more."""
 
-FAMILIES = ("DICT_4X4_50", "DICT_5X5_50", "DICT_6X6_50", "DICT_APRILTAG_36h11")
+MARKER_FAMILIES = ("DICT_4X4_50", "DICT_5X5_50", "DICT_6X6_50", "DICT_APRILTAG_36h11")
 """Families of markers that a form may have (OpenCV's names)."""
 
-CORNER = 0.15
+MAX_CORNER_DISTANCE = 0.15
 """A corner square is at most this far from the corner, in sides of the reference."""
 
 MAX_SQUARES = 12
@@ -39,7 +39,7 @@ class Markers:
         image = GreyImage.from_pixels(reference)
         self.aruco: dict[int, F64] = {}
         self._family = ""
-        for family in FAMILIES:
+        for family in MARKER_FAMILIES:
             found = _find_aruco(image, _detector(family))
             if len(found) > max(1, len(self.aruco)):
                 self.aruco, self._family = found, family
@@ -80,8 +80,8 @@ def _detector(family: str) -> Any:
 
 
 def _reduced(image: GreyImage) -> tuple[U8, int]:
-    """A picture of about `SIDE`, and by which factor it was reduced."""
-    halvings = image.halvings_to(round(1.6 * SIDE), least=0)
+    """A picture of about `MARKER_SIDE`, and by which factor it was reduced."""
+    halvings = image.halvings_to(round(1.6 * MARKER_SIDE), least=0)
     return image.halved(halvings), 2**halvings
 
 
@@ -126,7 +126,7 @@ def _corner_squares(squares: F64, size: Sequence[int]) -> F64:
         if not len(squares):
             break
         away = np.abs(squares / np.array(size) - np.array((x, y))).max(1)
-        if away.min() <= CORNER:
+        if away.min() <= MAX_CORNER_DISTANCE:
             chosen.append(squares[away.argmin()])
     return np.array(chosen) if len(chosen) == 4 else np.empty((0, 2))
 

@@ -27,23 +27,23 @@ from digitkit.reading.confidence import format_confidence
 FINE_SIDE = 877
 """Longer side of the reference where parts of it are looked for, pixels: A4 at 75 dots per inch."""
 
-PART = 31
+PART_SIDE = 31
 """Side of a part of the reference that is looked for, pixels of the fine reference."""
 
-REACHES = (16, 6, 3)
+SEARCH_RADII = (16, 6, 3)
 """How far from its place a part is looked for, round by round, pixels of the fine reference."""
 
-GRID = (11, 15)
+PART_GRID = (11, 15)
 """Parts are chosen from so many places across the shorter and along the longer side."""
 
 MIN_PARTS = 12
 """Fewest parts of a reference that can be looked for."""
 
-BESIDE = PART // 2
+FIELD_DISTANCE = PART_SIDE // 2
 """Parts whose middle is at most this far from a field may be written over, pixels of the fine
 reference; where there are enough others, these alone tell whether it is this form."""
 
-MIN_ALIKE = 0.45
+MIN_CORRELATION = 0.45
 """Least correlation of a part with what is found in its place."""
 
 MIN_SCORE, MIN_SCORE_WRITTEN = 0.7, 0.55
@@ -57,14 +57,14 @@ MAX_RESIDUAL = 1.5
 """Greatest distance of the parts from where they should be, root mean square, in thousandths of the
 reference's longer side: half a millimetre of A4."""
 
-MIN_FOUND = 0.45
+MIN_FOUND_PARTS = 0.45
 """Where at least this share of the parts is found in all regions, it is handwriting that moves them
 further."""
 
 REGIONS, MIN_REGION = (3, 4), 6
 """Regions of the reference, across and down; those with fewer parts in the picture do not count."""
 
-MIN_PICTURE = 64
+MIN_PICTURE_SIDE = 64
 """Least side of a picture in which features are looked for, pixels, as it was reduced."""
 
 ENOUGH_FEATURES = 8
@@ -104,7 +104,7 @@ class Registration:
                 f"only {format_confidence(self.score, 0)} of its print was found, at least "
                 f"{self.min_score:.0%} must be"
             )
-        if self.residual > self.limit and self.least_found < MIN_FOUND:
+        if self.residual > self.limit and self.least_found < MIN_FOUND_PARTS:
             return (
                 f"its print is {self.residual:.2f} pixels of the reference off its place, at most "
                 f"{self.limit:.2f} are allowed"
@@ -153,17 +153,17 @@ class Picture:
         self._found: dict[str, Features] = {}
 
     def features(self, kind: str) -> Features:
-        """Its features: of a kind of `KINDS`."""
+        """Its features: of a kind of `FEATURE_SIDES`."""
         if kind not in self._found:
-            self._found[kind] = find_features(self.image, kind, KINDS[kind][1])
+            self._found[kind] = find_features(self.image, kind, FEATURE_SIDES[kind][1])
         return self._found[kind]
 
 
-KINDS = {"orb": (700, 800), "sift": (800, 900), "fine": (1000, 1200)}
+FEATURE_SIDES = {"orb": (700, 800), "sift": (800, 900), "fine": (1000, 1200)}
 """Kinds of features, the faster ones first; longer sides of the reference and of a picture in which
 they are found, pixels."""
 
-ROUNDS = (("markers", "orb", "sift"), ("fine",))
+GUESS_ROUNDS = (("markers", "orb", "sift"), ("fine",))
 """Where first guesses come from, and what takes long and is left for pictures in which no form is
 found otherwise."""
 
@@ -172,7 +172,7 @@ def find_features(image: GreyImage, kind: str, side: int) -> Features:
     """The features of a picture reduced to a longer side."""
     grey = image.halved(image.halvings_to(2 * side, least=0))
     grey = reduce_to(grey, side)
-    if min(grey.shape) < MIN_PICTURE:
+    if min(grey.shape) < MIN_PICTURE_SIDE:
         return Features(np.empty((0, 2)), None)
     library: Any = cv2  # whose type hints lack both
     finder = (
@@ -215,14 +215,16 @@ class Registrar:
         """Whether the reference has enough print to find it by."""
         return len(self._places) >= MIN_PARTS
 
-    def register(self, picture: Picture, kinds: Sequence[str] = ROUNDS[0]) -> Registration | None:
+    def register(
+        self, picture: Picture, kinds: Sequence[str] = GUESS_ROUNDS[0]
+    ) -> Registration | None:
         """Find the form in a picture; None where it is not there.
 
         What is returned may have a `Registration.fault`.
 
         Args:
             picture: the picture.
-            kinds: what first guesses come from: ``markers``, and keys of `KINDS`.
+            kinds: what first guesses come from: ``markers``, and keys of `FEATURE_SIDES`.
         """
         best: Registration | None = None
         for kind in kinds:
@@ -237,13 +239,13 @@ class Registrar:
         return best
 
     def _guesses(self, picture: Picture, kind: str) -> Iterator[tuple[Placement, str]]:
-        """Where the form may lie by its markers, or by features of a kind of `KINDS`."""
+        """Where the form may lie by its markers, or by features of a kind of `FEATURE_SIDES`."""
         if kind == "markers":
             for homography, method in self._markers.find(picture.image):
                 yield Placement.flat(homography, self.shape), method
             return
         if kind not in self._features:
-            self._features[kind] = find_features(self._image, kind, KINDS[kind][0])
+            self._features[kind] = find_features(self._image, kind, FEATURE_SIDES[kind][0])
         found = _match(self._features[kind], picture.features(kind), picture.image.shape)
         if found is not None:
             yield Placement.flat(found, self.shape), "print"
@@ -253,7 +255,7 @@ class Registrar:
         placement, score, residual = guess, 0.0, np.inf
         points = (self._places + 0.5) / self._ratio
         whole = (0.0, 0.0, float(self.shape[1]), float(self.shape[0]))
-        for reach in REACHES:
+        for reach in SEARCH_RADII:
             sampled = cv2.GaussianBlur(placement.sample(image, whole, self._ratio), (0, 0), 0.7)
             size = self._fine.shape[1], self._fine.shape[0]
             if sampled.shape != self._fine.shape:
@@ -262,7 +264,7 @@ class Registrar:
                 self._fine, np.asarray(sampled, np.uint8), self._places, reach
             )
             inside = are_inside(placement.to_picture(points), image.shape)
-            good = inside & (alike >= MIN_ALIKE)
+            good = inside & (alike >= MIN_CORRELATION)
             if good.sum() < max(MIN_PARTS, 0.25 * inside.sum()) or inside.mean() < 0.5:
                 return None
             moved = moved / self._ratio
@@ -318,8 +320,9 @@ def _free_of(fields: Sequence[Box], shape: tuple[int, ...], ratio: float) -> npt
     """Which pixels of the fine reference are not beside a field, bool ``[h, w]``."""
     free = np.ones(shape, bool)
     for x, y, w, h in fields:
-        left, top = (max(0, round(side * ratio) - BESIDE) for side in (x, y))
-        free[top : round((y + h) * ratio) + BESIDE, left : round((x + w) * ratio) + BESIDE] = False
+        left, top = (max(0, round(side * ratio) - FIELD_DISTANCE) for side in (x, y))
+        right, down = (round(side * ratio) + FIELD_DISTANCE for side in (x + w, y + h))
+        free[top:down, left:right] = False
     return free
 
 
@@ -333,11 +336,11 @@ def _choose_parts(fine: U8, free: npt.NDArray[np.bool_]) -> tuple[F64, npt.NDArr
     Returns:
         The x and y of their middles, float64 ``[N, 2]``, and which are in `free`.
     """
-    strength = cv2.cornerMinEigenVal(fine, PART // 2, ksize=3)
-    margin = PART // 2 + 1
+    strength = cv2.cornerMinEigenVal(fine, PART_SIDE // 2, ksize=3)
+    margin = PART_SIDE // 2 + 1
     strength[:margin], strength[-margin:], strength[:, :margin], strength[:, -margin:] = 0, 0, 0, 0
     height, width = fine.shape
-    down, across = (max(GRID), min(GRID)) if height >= width else (min(GRID), max(GRID))
+    down, across = PART_GRID[::-1] if height >= width else PART_GRID
     rows = np.linspace(0, height, down + 1).astype(int)
     columns = np.linspace(0, width, across + 1).astype(int)
     least = max(0.02 * float(strength.max()), 1e-7)
@@ -371,7 +374,7 @@ def _least_found(places: F64, found: npt.NDArray[np.bool_], inside: npt.NDArray[
 
 def _find_parts(fine: U8, sampled: U8, places: F64, reach: int) -> tuple[F64, F64]:
     """Where each part is in a picture, relative to its place, and how alike it is there."""
-    half = PART // 2
+    half = PART_SIDE // 2
     room = reach + half
     padded = cv2.copyMakeBorder(sampled, room, room, room, room, cv2.BORDER_REPLICATE)
     moved, alike = np.zeros((len(places), 2)), np.zeros(len(places))

@@ -29,19 +29,19 @@ SURE_RISE, SURE_GROUND = 0.12, 0.25
 """Rise of the logarithm of the brightness, over two pixels and from the ground, that is surely the
 edge of a page."""
 
-GROUND = 61
+GROUND_WINDOW = 61
 """Side of the square whose median is the brightness of the ground: a printed bar is thinner."""
 
 MIN_PAGE_SIDE = 50
 """Least side of the reduced picture, pixels."""
 
-BORDER = 0.5
+BORDER_SURENESS = 0.5
 """How sure the border of the picture is a side of the page, 0–1: where nothing better is found."""
 
-SLOPES = np.linspace(-0.6, 0.6, 97)
+SIDE_SLOPES = np.linspace(-0.6, 0.6, 97)
 """Slopes of sides against horizontal or vertical: up to 31 degrees."""
 
-LINES = 6
+MAX_CANDIDATES = 6
 """So many candidates are tried for each side."""
 
 MIN_SUPPORT = 0.3
@@ -53,7 +53,7 @@ MIN_AREA, MAX_AREA = 0.2, 0.96
 AREA_WEIGHT = 0.2
 """How much the share of the picture counts beside the sides, so that no part of a page is found."""
 
-OUTSIDE = 3
+MAX_CORNER_OUTSIDE = 3
 """How far a corner may lie outside of the reduced picture, pixels."""
 
 
@@ -111,14 +111,16 @@ def _find_edges(small: U8) -> list[F32]:
     """How sure each pixel is on the upper, lower, left and right side of a page, 0–1."""
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((THIN_PRINT, THIN_PRINT), np.uint8))
     level = _log(cv2.GaussianBlur(paper, (0, 0), 1.0))
-    ground = _log(cv2.medianBlur(paper, GROUND))
+    ground = _log(cv2.medianBlur(paper, GROUND_WINDOW))
     down, across = (cv2.Sobel(level, cv2.CV_32F, dx, 1 - dx) / 4 for dx in (0, 1))
     edges = []
     for rise, axis, way in ((down, 0, 1), (-down, 0, -1), (across, 1, 1), (-across, 1, -1)):
-        above_ground = _shift(level, axis, 2 * way) - _shift(ground, axis, -way * (GROUND // 2))
+        above_ground = _shift(level, axis, 2 * way) - _shift(
+            ground, axis, -way * (GROUND_WINDOW // 2)
+        )
         sure = np.clip(np.minimum(rise / SURE_RISE, above_ground / SURE_GROUND), 0, 1)
         border = np.moveaxis(sure, axis, 0)[0 if way > 0 else -1]
-        np.maximum(border, BORDER, out=border)
+        np.maximum(border, BORDER_SURENESS, out=border)
         edges.append(np.asarray(sure, np.float32))
     return edges
 
@@ -137,11 +139,11 @@ def _find_lines(edges: F32) -> list[_Line]:
     """The roughly horizontal lines with the most edge along them."""
     height = edges.shape[0]
     contiguous = np.ascontiguousarray(edges)
-    sums = np.array([row_profile(contiguous, slope) for slope in SLOPES])
+    sums = np.array([row_profile(contiguous, slope) for slope in SIDE_SLOPES])
     found = []
-    for _ in range(LINES):
+    for _ in range(MAX_CANDIDATES):
         place, row = divmod(int(sums.argmax()), height)
-        found.append(_Line(float(SLOPES[place]), float(row)))
+        found.append(_Line(float(SIDE_SLOPES[place]), float(row)))
         sums[max(0, place - 4) : place + 5, max(0, row - 6) : row + 7] = -1
     return found
 
@@ -173,7 +175,7 @@ def _cross(horizontal: _Line, vertical: _Line, size: Sequence[int]) -> tuple[flo
 def _area(corners: F64, size: Sequence[int]) -> float:
     """The share of a picture that a page covers; 0 if its corners are no page's."""
     upper_left, upper_right, lower_right, lower_left = corners
-    if (corners < -OUTSIDE).any() or (corners > np.add(size, OUTSIDE)).any():
+    if (corners < -MAX_CORNER_OUTSIDE).any() or (corners > np.add(size, MAX_CORNER_OUTSIDE)).any():
         return 0.0
     if min(lower_left[1] - upper_left[1], lower_right[1] - upper_right[1]) <= 0:
         return 0.0
@@ -192,7 +194,7 @@ def _is_in_front(corners: F64, size: Sequence[int]) -> bool:
     for axis, sides in ((1, _ENDS[:2]), (0, _ENDS[2:])):
         at = corners[list(sides), axis]  # of both ends of two sides
         limits = np.array([[0], [size[axis] - 1]])
-        by_axis.append(bool((np.abs(at - limits).max(1) > OUTSIDE).any()))
+        by_axis.append(bool((np.abs(at - limits).max(1) > MAX_CORNER_OUTSIDE).any()))
     return all(by_axis)
 
 

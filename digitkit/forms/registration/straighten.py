@@ -9,7 +9,7 @@ from digitkit.forms.registration.page_detection import find_page, row_profile
 from digitkit.images.cv import cv2
 from digitkit.images.grey import reduce_to
 
-SHAPES = (2**0.5, 2**-0.5, 11 / 8.5, 8.5 / 11)
+PAGE_ASPECTS = (2**0.5, 2**-0.5, 11 / 8.5, 8.5 / 11)
 """Usual ratios of a page's height to its width: A4 and Letter, upright and landscape."""
 
 MAX_SKEW_DEGREES = 10.0
@@ -18,7 +18,7 @@ MAX_SKEW_DEGREES = 10.0
 SKEW_SIDE = 1000
 """Longer side of the reduced scan in which the skew is measured, pixels."""
 
-MARGIN = 0.02
+SCAN_MARGIN = 0.02
 """The outer part of a scan, as a fraction of its sides, where the edge of the sheet may be seen."""
 
 
@@ -49,7 +49,7 @@ def _cut_page(grey: U8, corners: F32) -> U8:
     sides = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)
     width, height = float(max(sides[0], sides[2])), float(max(sides[1], sides[3]))
     # Perspective shortens a side; most forms are A4, half of it, or Letter.
-    usual = min(SHAPES, key=lambda shape: abs(np.log(height / width / shape)))
+    usual = min(PAGE_ASPECTS, key=lambda shape: abs(np.log(height / width / shape)))
     if abs(height / width / usual - 1) < 0.12:
         height = width * usual
     size = (round(width), round(height))
@@ -71,7 +71,7 @@ def _find_skew(grey: U8) -> float:
     window = np.ones((15, 15), np.uint8)
     dark = np.asarray(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, window), np.uint8)
     size = (dark.shape[1], dark.shape[0])
-    right, down = (round(MARGIN * side) for side in size)
+    right, down = (round(SCAN_MARGIN * side) for side in size)
     dark[:down], dark[size[1] - down :], dark[:, :right], dark[:, size[0] - right :] = 0, 0, 0, 0
 
     def variation(angle: float) -> float:

@@ -9,20 +9,20 @@ from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import MAX_HALVINGS, GreyImage
 
-DARKER = 10
+MIN_STREAK_CONTRAST = 10
 """A streak is at least so much darker than what is on both sides of it, 0–255."""
 
 LONG, ENDS = 0.7, (0.02, 0.5)
 """A streak is that dark over at least this share of the picture's length; and over the second share
 of each end, as long as the first: printed lines have margins."""
 
-WIDTH = 1 / 400
+MAX_STREAK_WIDTH = 1 / 400
 """A streak is less wide than this, in widths of the picture, or than three pixels."""
 
-OPAQUE = 0.15
+OPAQUE_BRIGHTNESS = 0.15
 """Nothing is to be seen in a streak that is darker than this, in brightnesses of the paper."""
 
-PARTS = 16
+STREAK_PARTS = 16
 """In so many parts of its length a streak may be otherwise bright."""
 
 
@@ -38,11 +38,11 @@ def without_streaks(image: GreyImage) -> GreyImage:
 
 def _brighten(grey: U8) -> U8:
     """An image without the streaks from its top to its bottom, uint8 ``[h, w]``."""
-    reach = max(3, round(grey.shape[1] * WIDTH))
+    reach = max(3, round(grey.shape[1] * MAX_STREAK_WIDTH))
     some = grey[:: max(1, grey.shape[0] // 500)]
     padded = cv2.copyMakeBorder(some, 0, 0, reach, reach, cv2.BORDER_REPLICATE)
     left, right = padded[:, : -2 * reach], padded[:, 2 * reach :]
-    streaks = _find(cv2.subtract(np.minimum(left, right), some) >= DARKER)
+    streaks = _find(cv2.subtract(np.minimum(left, right), some) >= MIN_STREAK_CONTRAST)
     streaks = cv2.dilate(streaks.astype(np.uint8)[None], np.ones((1, 3), np.uint8))[0] > 0
     if not streaks.any() or streaks.all():
         return grey
@@ -52,14 +52,14 @@ def _brighten(grey: U8) -> U8:
         sides = whole[[max(0, after - 1), min(after, len(whole) - 1)]]
         paper = grey[:, sides].mean(1)
         light = _light(grey[:, column] / np.maximum(paper, 1))
-        own = grey[:, column] / np.maximum(light, OPAQUE)
-        bright[:, column] = np.where(light < OPAQUE, paper, own).clip(0, 255)
+        own = grey[:, column] / np.maximum(light, OPAQUE_BRIGHTNESS)
+        bright[:, column] = np.where(light < OPAQUE_BRIGHTNESS, paper, own).clip(0, 255)
     return bright
 
 
 def _light(ratios: F64) -> F64:
     """How bright a streak is at each pixel, 0–1, by the pixels around: digits are short."""
-    places, parts = np.arange(len(ratios)), min(PARTS, len(ratios))
+    places, parts = np.arange(len(ratios)), min(STREAK_PARTS, len(ratios))
     middles = [float(part.mean()) for part in np.array_split(places, parts)]
     medians = [float(np.median(part)) for part in np.array_split(ratios, parts)]
     return np.interp(places, middles, medians).clip(0, 1)

@@ -18,7 +18,7 @@ from digitkit.forms.templates.checksums import Checksum
 from digitkit.forms.templates.rules import Rule
 from digitkit.reading.numbers.fields import Field
 
-TRIED = 200
+SAMPLE_COUNT = 200
 """Random texts that tell how much the constraints of a field exclude."""
 
 
@@ -119,8 +119,8 @@ def random_pass_rate(one: FormField, count: int) -> float:
     if not count:
         return 1.0
     random = Random(0)
-    texts = (one.to_text([random.randrange(10) for _ in range(count)]) for _ in range(TRIED))
-    return sum(one.find_fault(text) is None for text in texts) / TRIED
+    texts = (one.to_text([random.randrange(10) for _ in range(count)]) for _ in range(SAMPLE_COUNT))
+    return sum(one.find_fault(text) is None for text in texts) / SAMPLE_COUNT
 
 
 @dataclass(frozen=True)
