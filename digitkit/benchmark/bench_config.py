@@ -21,7 +21,7 @@ MAX_SPREAD = 0.15
 """How far the medians of a variant's processes may differ before a run is invalid: their range
 divided by their median."""
 
-PACE = 10.0
+PACED_RATE = 10.0
 """Calls per second at a fixed rate, as a slow camera makes them."""
 
 PACED_CALLS, QUICK_PACED_CALLS = 50, 10
@@ -86,7 +86,7 @@ class BenchConfig:
     seconds: float = 10.0
     warmup_runs: int = 50
     warmup_seconds: float = 0.5
-    paced: float = PACE
+    paced: float = PACED_RATE
     workers: tuple[int, ...] = ()
     whole: bool | None = None
     accuracy: bool = True

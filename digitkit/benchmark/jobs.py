@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _now = time.perf_counter_ns
 
-IMAGES = 64
+IMAGE_COUNT = 64
 """How many different images the timed calls take turns with."""
 
 
@@ -340,5 +340,5 @@ def _feeds(batch: int, scale: float | None) -> list[npt.NDArray[np.generic]]:
     from digitkit.benchmark import runtimes
 
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (IMAGES, batch, 1, 28, 28), dtype=np.uint8)
+    images = rng.integers(0, 256, (IMAGE_COUNT, batch, 1, 28, 28), dtype=np.uint8)
     return [runtimes.as_input(one, scale) for one in images]

@@ -19,7 +19,7 @@ MAX_ACCURACY_DROP = 0.001
 """Accuracy that may be given up for speed unless something else is asked for: 0.1 percentage
 points."""
 
-WORTHWHILE = 0.95
+MAX_TIME_RATIO = 0.95
 """A variant that needs more (threads, a larger batch) must take at most this fraction of the time
 of one that needs less."""
 
@@ -223,7 +223,7 @@ def _choose(candidates: Sequence[_Candidate]) -> _Candidate:
     chosen = ordered[0]
     for other in ordered[1:]:
         same_threads = other.variant.threads == chosen.variant.threads
-        if other.surely_faster_than(chosen, at_most=1.0 if same_threads else WORTHWHILE):
+        if other.surely_faster_than(chosen, at_most=1.0 if same_threads else MAX_TIME_RATIO):
             chosen = other
     return chosen
 
@@ -237,7 +237,7 @@ def _choose_batch(
         same = (other.precision, other.variant.threads) == (
             *(chosen.precision, chosen.variant.threads),
         )
-        rate = other.variant.images_per_second * WORTHWHILE
+        rate = other.variant.images_per_second * MAX_TIME_RATIO
         if same and other.variant.p90_us <= limit_us and rate > bulk.variant.images_per_second:
             bulk = other
     return bulk

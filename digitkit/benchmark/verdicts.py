@@ -8,7 +8,7 @@ from digitkit.benchmark.findings import Finding
 from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.units import format_threads
 
-ALIKE = 3
+MAX_ALIKE_LINES = 3
 """Up to this many variants with the same problem get a line each; more share one line."""
 
 
@@ -70,7 +70,7 @@ def _group(findings: Sequence[Finding]) -> Iterator[str]:
         alike = [
             other for other in findings if other.kind == finding.kind and other.variant is not None
         ]
-        if finding.variant is None or len(alike) <= ALIKE:
+        if finding.variant is None or len(alike) <= MAX_ALIKE_LINES:
             yield describe(finding)
         elif finding.kind not in done:
             done.add(finding.kind)

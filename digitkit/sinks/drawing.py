@@ -23,7 +23,7 @@ GREEN, RED, GREY = (60, 150, 30), (40, 40, 220), (110, 110, 110)
 MIN_SIDE = 480
 """Smaller images are enlarged, so that the labels are legible, pixels."""
 
-CLEAR = 0.99
+MIN_CLEAR_CONFIDENCE = 0.99
 """Digits below this confidence are labelled with it."""
 
 MAX_LABELS = 1000
@@ -35,8 +35,8 @@ def draw(image: Image, reading: Reading, *, exif: bool = True) -> U8:
 
     Above each number there is a bracket with its text; it is dashed and red, with a ``?`` in the
     text, where the number is not complete. Each digit has a thin box; that of one that is not
-    accepted is dashed and red, and says what it may be. Digits below `CLEAR` are labelled with
-    their confidence.
+    accepted is dashed and red, and says what it may be. Digits below `MIN_CLEAR_CONFIDENCE` are
+    labelled with their confidence.
 
     Args:
         image: as it was read; whatever `Reader.read` takes, such as ``scan.tiff#2`` for a page.
@@ -100,7 +100,7 @@ class _Drawing:
             (self._number_label(number, bracket, room), _number_colour(number))
             for number, bracket in zip(numbers, brackets, strict=True)
         ]
-        uncertain = [d for d in digits if not d.accepted or d.confidence < CLEAR]
+        uncertain = [d for d in digits if not d.accepted or d.confidence < MIN_CLEAR_CONFIDENCE]
         for digit in uncertain[:MAX_LABELS]:
             label = self._digit_label(digit, room)
             if label is not None:

@@ -25,7 +25,7 @@ ReviewKind = Literal["digit", "number", "field"]
 MAX_CROP = 320
 """Longer side of a crop, pixels; what is larger is reduced."""
 
-LARGE = 2560
+MIN_GREY_SIDE = 2560
 """Of pictures of this side or more, crops are grey: their colours may not have been decoded."""
 
 _MARGIN, _ALONE = 0.5, 1.5
@@ -34,10 +34,10 @@ _MARGIN, _ALONE = 0.5, 1.5
 _MAX_CROP_WIDTH = 8.0
 """Of a wider number only this much around a digit is shown, in heights of the digit."""
 
-_SHARP = 160
+_MIN_SHOWN_SIDE = 160
 """A large picture is halved while the part that is shown stays this long, pixels."""
 
-_SECOND = 0.05
+_MIN_SECOND = 0.05
 """The second likeliest digit is named from this probability on."""
 
 
@@ -154,13 +154,13 @@ class Picture:
 
     def _pixels(self, side: int) -> tuple[U8, int]:
         """The image, and how often it is halved; `side` is that of the part that is shown."""
-        if max(self.frame.shape) < LARGE:
+        if max(self.frame.shape) < MIN_GREY_SIDE:
             if self._colours is None:
                 self._colours = rotate(self.frame.image, self._turn)
             return self._colours, 0
         grey = self.frame.grey
         halvings = 0
-        while halvings < grey.halvings and side >> (halvings + 1) >= _SHARP:
+        while halvings < grey.halvings and side >> (halvings + 1) >= _MIN_SHOWN_SIDE:
             halvings += 1
         return rotate(grey.halved(halvings), self._turn), halvings
 
@@ -192,7 +192,7 @@ def _digit_reasons(digit: Digit) -> tuple[str, ...]:
         reasons.append(f"it may be no digit ({format_confidence(1 - digit.is_digit, 0)})")
     second = int(np.argsort(-digit.probabilities)[1])
     probability = float(digit.probabilities[second]) * digit.is_digit
-    if probability >= _SECOND and second != digit.digit:
+    if probability >= _MIN_SECOND and second != digit.digit:
         reasons.append(f"it may be a {second} ({format_confidence(probability, 0)})")
     if not reasons:
         reasons.append("it is not clear, or it may be a sign or a line")

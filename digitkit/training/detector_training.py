@@ -20,7 +20,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from digitkit.system.progress import Progress
-from digitkit.training.detector_data import CROP, SceneSamples
+from digitkit.training.detector_data import CROP_SIDE, SceneSamples
 from digitkit.training.detector_net import DetectorNet
 from digitkit.training.ranges import Batch, Steps
 from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
@@ -28,7 +28,7 @@ from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
 
 @dataclass(frozen=True)
 class DetectorConfig(StepConfig):
-    """One training of the detector, on crops of `CROP`×`CROP` pixels; see `StepConfig`.
+    """One training of the detector, on crops of `CROP_SIDE`×`CROP_SIDE` pixels; see `StepConfig`.
 
     Attributes:
         first_scene: number of the first scene. Scenes of one seed are the same in all trainings; a
@@ -84,7 +84,7 @@ DETECTOR = StepTask(
     recipe="finder",
     version=5,
     noun="detector",
-    samples_noun=f"crops of {CROP}×{CROP} pixels",
+    samples_noun=f"crops of {CROP_SIDE}×{CROP_SIDE} pixels",
     summary=f"detects digits on pages; {DetectorConfig.steps:,} steps, 75 minutes",
     kind="U-Net",
     config=DetectorConfig,

@@ -29,7 +29,7 @@ from digitkit.training.ranges import Batch, Seed, Steps, Workers
 from digitkit.training.scenes.single import compose_single
 from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
 
-IMAGES = "grey.npz"
+IMAGES_FILE = "grey.npz"
 """The images that are trained on, in the run folder."""
 
 _TOGETHER = 100  # images that a process composes at a time
@@ -121,7 +121,7 @@ def _samples(config: GreyConfig, step: int, prepare: Progress) -> GreySamples:
     Raises:
         DatasetError: the fonts are missing, as outside of a checkout.
     """
-    path = config.out / IMAGES
+    path = config.out / IMAGES_FILE
     if step == 0 or not path.is_file():
         data = _Composed(split_mnist()[0], config.images, config.seed)
 

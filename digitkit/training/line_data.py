@@ -47,10 +47,10 @@ from digitkit.training.scenes.lines import LETTER as LETTER_SIGN
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
-SIDES = (250, 800)
+PAGE_SIDES = (250, 800)
 """Smallest and largest longer side of pages, pixels."""
 
-LINES = 0.72
+LINE_FRACTION = 0.72
 """Fraction of the images that show only a few lines."""
 
 SPOILED_SHARES = 0.4, 0.12
@@ -61,34 +61,34 @@ LETTER_SHARES = 0.4, 0.3
 """In this fraction of the images of lines letters stand close to numbers, and how likely one stands
 before each; see `compose_lines`."""
 
-WEAK = 0.05
+WEAK_CONFIDENCE = 0.05
 """In some images rows are made of all detections with at least this confidence."""
 
-WIDTH = 192
+SAMPLE_WIDTH = 192
 """Width of a sample, pixels."""
 
-MIDDLE = 3
+MAX_MIDDLE_DISTANCE = 3
 """A column at most this far from a digit's middle belongs to it, pixels."""
 
-NEAR = 5
+MAX_EITHER_DISTANCE = 5
 """Up to this distance either answer is accepted, pixels."""
 
-LEVEL = 0.45
+MAX_DIGIT_OFFSET = 0.45
 """The middle of a row's digit is at most this far above or below the row's, in heights."""
 
-SIGN_LEVEL = 0.6
+MAX_SIGN_OFFSET = 0.6
 """The middle of a row's sign is at most this far above or below the row's, in heights."""
 
 OTHER_ROW = 0.75
 """From this distance on it is another row's, in heights."""
 
-SIZES = (0.5, 1.8)
+DIGIT_SIZES = (0.5, 1.8)
 """Sizes of a row's digits, in heights."""
 
 SIGN_LABELS = {".": POINT, ",": POINT, spoiling.SPOILED: SPOILED, LETTER_SIGN: LETTER}
 """Labels of signs; of all others `SIGN`."""
 
-IGNORED = -1
+IGNORED_LABEL = -1
 """Label of a column for which either answer is accepted."""
 
 Labels = npt.NDArray[np.int64]
@@ -102,8 +102,8 @@ class LineStrip:
         ink: uint8 ``[HEIGHT, W]``.
         digits: float32 ``[N, 5]``: of each digit or sign near it, the x coordinate of its middle,
             pixels; how far that is below the row's, in heights; width and height, pixels; and its
-            value: the digit, `SIGN`, `POINT`, `SPOILED`, `LETTER`, or `IGNORED` if the border cuts
-            it.
+            value: the digit, `SIGN`, `POINT`, `SPOILED`, `LETTER`, or `IGNORED_LABEL` if the border
+            cuts it.
     """
 
     ink: U8
@@ -157,17 +157,17 @@ class _Scenes(Dataset[list[LineStrip]]):
     def __getitem__(self, number: int) -> list[LineStrip]:
         rng = np.random.default_rng([self._seed, number])
         images, labels = self._data.images, self._data.labels
-        if rng.random() < LINES:
+        if rng.random() < LINE_FRACTION:
             pages, own = SPOILED_SHARES
             spoiled = own if rng.random() < pages else 0
             pages, own = LETTER_SHARES
             letters = own if rng.random() < pages else 0
             scene = compose_lines(images, labels, rng, spoiled=spoiled, letters=letters)
         else:
-            scene = compose_scene(images, labels, rng, sides=SIDES)
+            scene = compose_scene(images, labels, rng, sides=PAGE_SIDES)
         grey = GreyImage.from_pixels(scene.image)
         found = classify_with(self._classifier, self._detect(grey))
-        least = WEAK if rng.random() < 0.3 else MIN_REPORTED
+        least = WEAK_CONFIDENCE if rng.random() < 0.3 else MIN_REPORTED
         row_digits, _ = find_row_digits(
             found, self._classifier.min_confidence, max(grey.shape), least
         )
@@ -187,7 +187,7 @@ def _cut_out(image: GreyImage, row_digits: Sequence[RowDigit], scene: Scene) -> 
     scale = HEIGHT / strip.shape[0]
     places = strip.locate(boxes)
     sizes = np.array(boxes, np.float64)[:, 2:] * strip.unit / strip.digit_height
-    values = [*signs, *scene.digits, *[IGNORED] * len(scene.cut)]
+    values = [*signs, *scene.digits, *[IGNORED_LABEL] * len(scene.cut)]
     digits = np.column_stack([places[:, 0] * scale, places[:, 1], sizes * scale, values])
     near = (np.abs(digits[:, 1]) < 1.2) & (np.abs(digits[:, 0] - ink.shape[1] / 2) < ink.shape[1])
     return LineStrip(ink, digits[near].astype(np.float32))
@@ -209,20 +209,20 @@ def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels, Labels
     """Cut a part out of a strip at random, stretched, moved, slanted, lighter or noisy.
 
     Returns:
-        The ink, uint8 ``[HEIGHT, WIDTH]``, and for each column what it is the middle of: a digit,
-        `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN_STRIDE]``. And what
-        `label_doubts` returns.
+        The ink, uint8 ``[HEIGHT, SAMPLE_WIDTH]``, and for each column what it is the middle of: a
+        digit, `SIGN`, `POINT` or `NONE`; or `IGNORED_LABEL`; int64
+        ``[SAMPLE_WIDTH / COLUMN_STRIDE]``. And what `label_doubts` returns.
     """
     across, down = np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.05))
     shift, slant = rng.normal(0, 1.5), rng.normal(0, 0.08)
-    left = rng.uniform(-40, max(strip.ink.shape[1] * across - WIDTH + 40, -39))
+    left = rng.uniform(-40, max(strip.ink.shape[1] * across - SAMPLE_WIDTH + 40, -39))
     matrix = np.array(
         [
             [across, slant, -left - slant * HEIGHT / 2],
             [0, down, HEIGHT / 2 * (1 - down) + shift],
         ]
     )
-    ink = cv2.warpAffine(strip.ink, matrix, (WIDTH, HEIGHT)).astype(np.float32)
+    ink = cv2.warpAffine(strip.ink, matrix, (SAMPLE_WIDTH, HEIGHT)).astype(np.float32)
     ink *= np.exp(rng.normal(0, 0.2))
     if rng.random() < 0.3:
         ink = cv2.GaussianBlur(ink, (0, 0), rng.uniform(0.3, 1.2)).astype(np.float32)
@@ -238,24 +238,24 @@ def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels, Labels
 
 def label_columns(digits: F32) -> Labels:
     """What each column of a sample shows; `digits` as those of `LineStrip`."""
-    columns = np.arange(WIDTH // COLUMN_STRIDE) * COLUMN_STRIDE + COLUMN_STRIDE / 2
+    columns = np.arange(SAMPLE_WIDTH // COLUMN_STRIDE) * COLUMN_STRIDE + COLUMN_STRIDE / 2
     labels = np.full(len(columns), NONE, np.int64)
     for x, y, width, height, value in digits.tolist():
         distance = np.abs(columns - x)
         if abs(y) > OTHER_ROW or value == LETTER:
             continue
         if value in (SIGN, POINT):
-            if y > 0 if value == POINT else abs(y) <= SIGN_LEVEL:
-                labels[distance <= MIDDLE] = int(value)
+            if y > 0 if value == POINT else abs(y) <= MAX_SIGN_OFFSET:
+                labels[distance <= MAX_MIDDLE_DISTANCE] = int(value)
             continue
         size = max(height, width / 2) / DIGIT_HEIGHT
-        is_partly_outside = x < width / 4 or x > WIDTH - width / 4
-        unclear = abs(y) > LEVEL or not SIZES[0] <= size <= SIZES[1] or is_partly_outside
-        if value in (IGNORED, SPOILED) or unclear:
-            labels[distance <= max(NEAR, width / 2)] = IGNORED
+        is_partly_outside = x < width / 4 or x > SAMPLE_WIDTH - width / 4
+        fits = abs(y) <= MAX_DIGIT_OFFSET and DIGIT_SIZES[0] <= size <= DIGIT_SIZES[1]
+        if value in (IGNORED_LABEL, SPOILED) or not fits or is_partly_outside:
+            labels[distance <= max(MAX_EITHER_DISTANCE, width / 2)] = IGNORED_LABEL
             continue
-        labels[(distance <= NEAR) & (labels >= SIGN)] = IGNORED
-        labels[distance <= MIDDLE] = int(value)
+        labels[(distance <= MAX_EITHER_DISTANCE) & (labels >= SIGN)] = IGNORED_LABEL
+        labels[distance <= MAX_MIDDLE_DISTANCE] = int(value)
     return labels
 
 
@@ -266,15 +266,15 @@ def label_doubts(digits: F32) -> Labels:
         digits: as those of `LineStrip`.
 
     Returns:
-        For either, 1, 0 where the row has a digit instead, or `IGNORED`;
-        int64 ``[2, WIDTH / COLUMN_STRIDE]``.
+        For either, 1, 0 where the row has a digit instead, or `IGNORED_LABEL`;
+        int64 ``[2, SAMPLE_WIDTH / COLUMN_STRIDE]``.
     """
-    columns = np.arange(WIDTH // COLUMN_STRIDE) * COLUMN_STRIDE + COLUMN_STRIDE / 2
-    labels = np.full((2, len(columns)), IGNORED, np.int64)
+    columns = np.arange(SAMPLE_WIDTH // COLUMN_STRIDE) * COLUMN_STRIDE + COLUMN_STRIDE / 2
+    labels = np.full((2, len(columns)), IGNORED_LABEL, np.int64)
     for x, y, _, _, value in digits.tolist():
-        near = np.abs(columns - x) <= MIDDLE
+        near = np.abs(columns - x) <= MAX_MIDDLE_DISTANCE
         for own, kind in zip(labels, (SPOILED, LETTER), strict=True):
-            if abs(y) <= LEVEL and (0 <= value < SIGN or value == kind):
+            if abs(y) <= MAX_DIGIT_OFFSET and (0 <= value < SIGN or value == kind):
                 own[near] = np.maximum(own[near], int(value == kind))
     return labels
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from digitkit.reading.networks.line_reader import HEIGHT, NONE
 from digitkit.training.blocks import conv
 
-STROKES = 4
+STROKE_LAYERS = 4
 """After so many layers, at 1/8 of the line's height, strokes are still told apart."""
 
 
@@ -59,8 +59,8 @@ class LineNet(nn.Module):
             float32 ``[N, 15, W/2]``: logits of the digits, of a sign, of a point, and of none; of a
             digit that is struck out or written over; and of a letter.
         """
-        strokes = self.body[:STROKES](line.float() / 255)
-        x = self.body[STROKES:](strokes)
+        strokes = self.body[:STROKE_LAYERS](line.float() / 255)
+        x = self.body[STROKE_LAYERS:](strokes)
         for layer in self.along:
             x = x + layer(x)
         # What is learnt of spoiled digits and of letters changes nothing else.

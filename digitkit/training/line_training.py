@@ -18,8 +18,8 @@ from digitkit.errors import RecipeError
 from digitkit.reading.networks.line_reader import HEIGHT, SPOILED
 from digitkit.system.progress import Progress
 from digitkit.training.line_data import (
-    IGNORED,
-    WIDTH,
+    IGNORED_LABEL,
+    SAMPLE_WIDTH,
     LineSamples,
     cut_out_lines,
     write_strips,
@@ -60,11 +60,11 @@ def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, floa
         logits = net(ink)
     logits = logits.float()
     classes = logits[:, :SPOILED]
-    loss = F.cross_entropy(classes, labels, ignore_index=IGNORED)
-    counted = labels != IGNORED
+    loss = F.cross_entropy(classes, labels, ignore_index=IGNORED_LABEL)
+    counted = labels != IGNORED_LABEL
     wrong = ((classes.argmax(1) != labels) & counted).sum() / counted.sum().clamp(min=1)
     for told, are_so in zip(logits[:, SPOILED:].unbind(1), doubts.unbind(1), strict=True):
-        weights = (are_so != IGNORED).float()
+        weights = (are_so != IGNORED_LABEL).float()
         own = F.binary_cross_entropy_with_logits(told, are_so.float(), weights, reduction="sum")
         loss = loss + own / weights.sum().clamp(min=1)
     return loss, {"loss": loss.item(), "columns wrong": wrong.item()}
@@ -89,7 +89,7 @@ LINES = StepTask(
     recipe="lines",
     version=6,
     noun="line reader",
-    samples_noun=f"parts of rows of {WIDTH}×{HEIGHT} pixels",
+    samples_noun=f"parts of rows of {SAMPLE_WIDTH}×{HEIGHT} pixels",
     summary=f"reads rows as a whole; {LineConfig.steps:,} steps, 45 minutes",
     kind="row CNN",
     config=LineConfig,

@@ -61,7 +61,7 @@ _TURNS = (
 def _kinds(
     digits: Images, labels: Labels, rng: np.random.Generator
 ) -> dict[str, Callable[[], Images]]:
-    cuttable = np.flatnonzero(np.isin(labels, list(PARTS)))
+    cuttable = np.flatnonzero(np.isin(labels, list(CUT_PARTS)))
 
     def cut_digit() -> Images:
         if len(cuttable) == 0:
@@ -83,7 +83,7 @@ def _kinds(
     }
 
 
-PARTS = {0: "tb", 2: "b", 3: "lb", 4: "t", 5: "tlb", 8: "l"}
+CUT_PARTS = {0: "tb", 2: "b", 3: "lb", 4: "t", 5: "tlb", 8: "l"}
 """Parts that are not digits themselves: top, bottom or left. (Half an 8 is a 0, a 9's foot a 1.)"""
 
 
@@ -102,7 +102,7 @@ def cut(digit: Images, label: int, rng: np.random.Generator) -> Images:
     ink = digit[y : y + h, x : x + w]
     fraction = rng.uniform(0.3, 0.6)
     rows, columns = max(2, round(h * fraction)), max(2, round(w * fraction))
-    side = rng.choice(list(PARTS[label]))
+    side = rng.choice(list(CUT_PARTS[label]))
     part = {"t": ink[:rows], "b": ink[-rows:], "l": ink[:, :columns]}[side]
     return normal_form(np.ascontiguousarray(part))
 
@@ -120,11 +120,11 @@ def side_by_side(digits: Sequence[Images], rng: np.random.Generator) -> Images:
     return normal_form(page)
 
 
-FONTS = (0, 2, 3, 6)
+LETTER_FONTS = (0, 2, 3, 6)
 """OpenCV's stroke fonts for letters; two more are reserved for measuring."""
 
 
-def letter(rng: np.random.Generator, fonts: Sequence[int] = FONTS) -> Images:
+def letter(rng: np.random.Generator, fonts: Sequence[int] = LETTER_FONTS) -> Images:
     """Draw a letter in one of OpenCV's stroke fonts, slanted and stretched: uint8 ``[28, 28]``."""
     page = np.zeros((_SIDE, _SIDE), np.uint8)
     text = _LETTERS[rng.integers(len(_LETTERS))]

@@ -27,20 +27,18 @@ from digitkit.system.progress import Progress, no_progress
 from digitkit.training.composing import compose_all
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, load_fonts
 from digitkit.training.scenes.scene import compose_scene
+from digitkit.training.scenes.single import NO_DIGIT
 from digitkit.training.scenes.words import LOOKALIKES
 
-SIDES = (300, 900)
+PAGE_SIDES = (300, 900)
 """Smallest and largest longer side of the pages, pixels."""
 
 LIKE_A_DIGIT = 0.9
 """What shows no digit and is one with this confidence to the shipped classifier is left out: l, O
 and S look like digits to everyone, and only their line shows that they are none."""
 
-PENS = 2
+PEN_COUNT = 2
 """With how many pens each other character of a font is written."""
-
-NO_DIGIT = 10
-"""The label of what shows no digit, until it is sorted out."""
 
 _Cut = tuple[Images, Labels]
 
@@ -110,7 +108,7 @@ def write_characters(seed: int) -> Images:
         for font in load_fonts()
         for character in sorted(font.glyphs)
         if character not in LOOKALIKES and not character.isdigit()
-        for _ in range(PENS)
+        for _ in range(PEN_COUNT)
     ]
     return np.stack(written)
 
@@ -130,7 +128,7 @@ class _Pages(Dataset[_Cut]):
 
     def __getitem__(self, number: int) -> _Cut:
         rng = np.random.default_rng([self._seed, number])
-        scene = compose_scene(self._data.images, self._data.labels, rng, sides=SIDES)
+        scene = compose_scene(self._data.images, self._data.labels, rng, sides=PAGE_SIDES)
         images, labels = list[Images](), list[int]()
         for detection in self._strategy.detect(GreyImage.from_pixels(scene.image)):
             written = [

@@ -29,7 +29,7 @@ from digitkit.training.ranges import Batch, Seed, Steps, Workers, check_ranges
 from digitkit.training.recipes import parse_field
 from digitkit.training.threads import torch_threads
 
-DECAY = 0.999
+AVERAGE_DECAY = 0.999
 """Decay per step of the moving average of the weights that is kept."""
 
 SAVED_STEPS = 500
@@ -269,7 +269,7 @@ def _begin(task: StepTask[Config, Net], config: Config) -> tuple[Training[Net], 
         optimiser, task.learning_rate / (2 if config.init else 1), total_steps=config.steps,
         pct_start=0.1 if config.init else 0.3,
     )  # fmt: skip
-    return Training(net, Average(net, DECAY), optimiser, schedule), words
+    return Training(net, Average(net, AVERAGE_DECAY), optimiser, schedule), words
 
 
 def _fit(

@@ -120,7 +120,7 @@ def test_the_parity_gate_covers_is_digit(tiny_run, tmp_path, monkeypatch):
 
 
 def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("digitkit.training.detector_data.CROP", 96)
+    monkeypatch.setattr("digitkit.training.detector_data.CROP_SIDE", 96)
     out = tmp_path / "a"
     options = ["--set", "steps=2", "--set", "workers=0", "--batch-size", 2, "--threads", 1]
     first = run("train", "--recipe", "finder", "--out", out, *options)
@@ -192,7 +192,7 @@ def test_a_trained_grey_classifier_can_be_used_and_trained_on(tmp_path, monkeypa
 
 
 def test_an_interrupted_training_of_the_detector_is_resumed(tmp_path, monkeypatch):
-    monkeypatch.setattr("digitkit.training.detector_data.CROP", 96)
+    monkeypatch.setattr("digitkit.training.detector_data.CROP_SIDE", 96)
     monkeypatch.setattr(steps, "SAVED_STEPS", 1)
     step = steps.take_step
     taken = []

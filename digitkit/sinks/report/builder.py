@@ -29,7 +29,7 @@ MAX_FAILURES = 200
 MAX_LINES = 12
 """Most numbers of a picture that are listed; the least certain are."""
 
-BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
+BIN_STARTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 """Where the bins of the histogram begin, after 0."""
 
 _T = TypeVar("_T")
@@ -138,7 +138,7 @@ class ReportBuilder:
         self.verdicts: Counter[Verdict] = Counter()
         self.failed: Counter[FailureKind] = Counter()
         self.failures: list[Failure] = []
-        self.histogram = [0] * (len(BINS) + 1)
+        self.histogram = [0] * (len(BIN_STARTS) + 1)
         self._pictures: _Smallest[ShownPicture] = _Smallest(MAX_PICTURES)
         self._items: _Smallest[str] = _Smallest(MAX_ITEMS)
 
@@ -180,7 +180,8 @@ class ReportBuilder:
         self.verdicts[verdict] += 1
         for line in lines:
             if not line.is_alone:
-                self.histogram[sum(round_confidence(line.confidence) >= at for at in BINS)] += 1
+                confidence = round_confidence(line.confidence)
+                self.histogram[sum(confidence >= start for start in BIN_STARTS)] += 1
         # Doubtful pictures first, those in which nothing was found last.
         key = min((line.is_sure + line.confidence for line in lines), default=2.0)
         self._pictures.add(key, lambda: _show(picture, lines, verdict))

@@ -12,7 +12,7 @@ from pathlib import Path
 from digitkit.errors import escape_controls
 from digitkit.images.encode import data_uri
 from digitkit.reading.confidence import format_confidence
-from digitkit.sinks.report.builder import BINS, MAX_LINES, Line, ReportBuilder, ShownPicture
+from digitkit.sinks.report.builder import BIN_STARTS, MAX_LINES, Line, ReportBuilder, ShownPicture
 from digitkit.sources.frames import count_failures
 
 _FOLDER = Path(__file__).parent
@@ -148,7 +148,7 @@ def _histogram(builder: ReportBuilder) -> Iterator[str]:
     yield '<table class="histogram"><thead hidden><tr><th>Confidence</th><th>Numbers</th>'
     yield "<th></th></tr></thead><tbody>"
     highest = max(1, *builder.histogram)
-    bins = zip(builder.histogram, pairwise([0.0, *BINS, 1.0]), strict=True)
+    bins = zip(builder.histogram, pairwise([0.0, *BIN_STARTS, 1.0]), strict=True)
     for count, (low, high) in reversed(list(bins)):
         name = f"{100 * low:g} to {100 * high:g}%"
         width = 100 * count / highest

@@ -23,7 +23,7 @@ from digitkit.training.scenes.turn import turn_page
 from digitkit.training.scenes.words import LIKE_DIGITS, make_label
 from digitkit.training.scenes.writing import Writer
 
-SIDES = (120, 600)
+IMAGE_SIDES = (120, 600)
 """Smallest and largest longer side of an image, pixels."""
 
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 9)
@@ -59,13 +59,13 @@ LETTER = "letter"
 _LIKE_LETTERS = "€$£%#&§@"
 """Characters that count as letters, too."""
 
-_WIDER = {"/": (0.3, 1.3)}
+_WIDENING = {"/": (0.3, 1.3)}
 """How much wider a sign may be than its strokes say."""
 
 _FONT_PEN = 3
 """Usual width of the fonts' strokes, pixels at `DIGIT_HEIGHT`."""
 
-_STEEP = 0.7
+_MIN_SLASH_WIDTH = 0.7
 """A slash narrower than this, in heights, is drawn so much longer: else it would be a 1."""
 
 
@@ -84,7 +84,7 @@ def compose_lines(
         letters: probability that a letter stands close before a number, 0–1, and twice it that one
             does behind it. All letters, those of words, too, are signs of the kind `LETTER`.
     """
-    page = Page(rng, SIDES)
+    page = Page(rng, IMAGE_SIDES)
     if rng.random() < 0.5:
         draw_ruling(page)
     writer = _LineWriter(page, digits, labels, spoiled, letters)
@@ -323,9 +323,9 @@ class _LineWriter:
         else:
             layer = np.zeros((round(2 * size), round(2 * size)), np.uint8)
             scale = size * rng.uniform(0.75, 1.2)
-            wider = rng.uniform(*_WIDER.get(kind, (0.8, 1.2)))
+            wider = rng.uniform(*_WIDENING.get(kind, (0.8, 1.2)))
             if kind == "/":
-                scale *= 1 + max(0, _STEEP - wider)
+                scale *= 1 + max(0, _MIN_SLASH_WIDTH - wider)
             for stroke in strokes:
                 points = np.array(stroke) - 0.5
                 points[:, 0] *= wider

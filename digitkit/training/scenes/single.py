@@ -14,7 +14,7 @@ import numpy as np
 from digitkit.arrays import U8
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
-from digitkit.training.negatives import PARTS
+from digitkit.training.negatives import CUT_PARTS
 from digitkit.training.scenes.camera import add_surface, photograph
 from digitkit.training.scenes.clutter import draw_ruling
 from digitkit.training.scenes.desk import add_blob, add_desk, add_objects
@@ -26,10 +26,10 @@ from digitkit.training.scenes.writing import Writer
 NO_DIGIT = 10
 """The label of an image that shows none."""
 
-SIDES = (18, 140)
+IMAGE_SIDES = (18, 140)
 """Smallest and largest longer side of an image, pixels."""
 
-CONTEXT = 1.6
+CONTEXT_HEIGHT = 1.6
 """What is cut out around a character of a row is this many times as high as a digit."""
 
 MIN_RULED = 30
@@ -77,7 +77,7 @@ def compose_single(digits: U8, labels: U8, rng: Rng) -> tuple[U8, int]:
     Returns:
         Grey levels, uint8 ``[H, W]``, and the digit that the image shows, or `NO_DIGIT`.
     """
-    side = round(float(np.exp(rng.uniform(*np.log(SIDES)))))
+    side = round(float(np.exp(rng.uniform(*np.log(IMAGE_SIDES)))))
     page = Page(rng, (side, side + 1))
     if rng.random() < 0.6:
         _resize(page, side, side)
@@ -138,7 +138,7 @@ def _word(hand: _Hand) -> int:
     """A whole word, or what is cut out around one of its letters."""
     page, rng = hand.page, hand.page.rng
     word = make_word(rng)
-    height = page.h / CONTEXT * rng.uniform(0.85, 1.15)
+    height = page.h / CONTEXT_HEIGHT * rng.uniform(0.85, 1.15)
     ink, boxes = hand.font.write(word, max(8.0, height), int(rng.integers(0, 6)))
     if len(boxes) < 3:
         return NO_DIGIT
@@ -153,7 +153,7 @@ def _word(hand: _Hand) -> int:
 def _row(hand: _Hand) -> int:
     """What is cut out around a character of a row of digits, letters and signs."""
     page, rng = hand.page, hand.page.rng
-    height = max(8, round(page.h / CONTEXT * rng.uniform(0.85, 1.15)))
+    height = max(8, round(page.h / CONTEXT_HEIGHT * rng.uniform(0.85, 1.15)))
     ink, label = hand.writer.glyph(height)
     if rng.random() < 0.25:
         ink, label = hand.character(height), NO_DIGIT
@@ -178,12 +178,12 @@ def _row(hand: _Hand) -> int:
 def _part_of_digit(hand: _Hand) -> int:
     """A digit that the border cuts, so that what is left is none."""
     page, rng = hand.page, hand.page.rng
-    digit = int(rng.choice(list(PARTS)))
+    digit = int(rng.choice(list(CUT_PARTS)))
     ink, _ = hand.writer.glyph(max(8, round(page.h * rng.uniform(0.8, 1.6))), digit)
     height, width = ink.shape
     share = rng.uniform(0.3, 0.6)
     x, y = (page.w - width) / 2, (page.h - height) / 2
-    part = rng.choice(list(PARTS[digit]))
+    part = rng.choice(list(CUT_PARTS[digit]))
     if part == "t":
         hand.put(ink, x, page.h - height * share)
     elif part == "b":

@@ -13,11 +13,11 @@ from digitkit.training.scenes.page import Rng
 SPOILED = "spoiled"
 """The kind of sign that a spoiled digit is on a page."""
 
-CLEAR = 0.3
+MIN_CLEAR_INK = 0.3
 """Of two digits that are written over each other, at least this fraction of each one's ink is
 clear of the other; else both together still look like a digit."""
 
-NEAR = 0.05
+MAX_NEAR_DISTANCE = 0.05
 """Ink at most this far from other ink is not clear of it, in heights of the digit."""
 
 _SLASHED = (0, 1, 7)
@@ -45,10 +45,10 @@ def write_over(first: U8, second: U8, rng: Rng) -> U8 | None:
         top, left = int(np.clip(top, 0, room[0])), int(np.clip(left, 0, room[1]))
         layer[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
         layers.append(layer)
-    near = 2 * max(1, round(NEAR * first.shape[0])) + 1
+    near = 2 * max(1, round(MAX_NEAR_DISTANCE * first.shape[0])) + 1
     for one, other in (layers, layers[::-1]):
         covered = cv2.dilate(other, np.ones((near, near), np.uint8)) > 127
-        if ((one > 127) & ~covered).sum() < CLEAR * (one > 127).sum():
+        if ((one > 127) & ~covered).sum() < MIN_CLEAR_INK * (one > 127).sum():
             return None
     return np.maximum(*layers)
 

@@ -105,7 +105,8 @@ def test_the_steady_state(model, tmp_path):
     assert first[1] is True
     assert not any(collects for _, collects in others)
     assert {(feed.dtype.name, feed.shape) for feed, _ in model} == {("uint8", (3, 1, 28, 28))}
-    assert len({feed.tobytes() for feed, _ in model}) == jobs.IMAGES  # after the last, the first
+    # After the last, the first.
+    assert len({feed.tobytes() for feed, _ in model}) == jobs.IMAGE_COUNT
     assert (state.options, state.paced) == ({"threads": 2}, None)
     assert min(state.cpu_s_per_1000_images, state.import_ms, state.create_ms, state.first_ms) >= 0
     assert len(state.frequencies_mhz) == 2

@@ -21,8 +21,8 @@ from digitkit.reading.networks.line_reader import (
 from digitkit.system.progress import no_progress
 from digitkit.training import line_data, line_training
 from digitkit.training.line_data import (
-    IGNORED,
-    WIDTH,
+    IGNORED_LABEL,
+    SAMPLE_WIDTH,
     LineSamples,
     label_columns,
     label_doubts,
@@ -117,7 +117,7 @@ def test_digits_of_strips_are_where_their_ink_is(strips):
     for strip in strips:
         assert (strip.ink.dtype, strip.ink.shape[0]) == (np.uint8, HEIGHT)
         assert strip.ink.shape[1] % COLUMN_STRIDE == 0
-        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, SPOILED, LETTER, IGNORED}
+        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, SPOILED, LETTER, IGNORED_LABEL}
     inside = [
         strip.ink[8:40, max(0, round(x - 6)) : round(x + 7)].max() > 100
         for strip in strips
@@ -149,22 +149,22 @@ def test_columns_are_labelled_by_their_middles():
         np.float32,
     )
     labels = label_columns(digits)
-    assert labels.shape == (WIDTH // COLUMN_STRIDE,)
+    assert labels.shape == (SAMPLE_WIDTH // COLUMN_STRIDE,)
     for x, value in ((40, 7), (70, SIGN), (90, POINT), (110, 1)):
         assert np.mean(columns_of(labels, value)) == x
-    assert set(np.unique(labels)) == {IGNORED, 1, 7, SIGN, POINT, NONE}
+    assert set(np.unique(labels)) == {IGNORED_LABEL, 1, 7, SIGN, POINT, NONE}
 
 
 @pytest.mark.parametrize(
     ("digit", "label"),
     [
         ((90, 1.0, 16, 28, 7), NONE),  # of another row
-        ((90, 0.6, 16, 28, 7), IGNORED),  # hardly of this one
-        ((90, 0, 16, 60, 7), IGNORED),  # much larger than the others
-        ((90, 0, 16, 28, IGNORED), IGNORED),  # cut by the border
-        ((1, 0, 16, 28, 7), IGNORED),  # not quite in the sample
+        ((90, 0.6, 16, 28, 7), IGNORED_LABEL),  # hardly of this one
+        ((90, 0, 16, 60, 7), IGNORED_LABEL),  # much larger than the others
+        ((90, 0, 16, 28, IGNORED_LABEL), IGNORED_LABEL),  # cut by the border
+        ((1, 0, 16, 28, 7), IGNORED_LABEL),  # not quite in the sample
         ((90, -0.5, 4, 4, POINT), NONE),  # the decimal point of the row above
-        ((90, 0, 16, 28, SPOILED), IGNORED),  # struck out or written over
+        ((90, 0, 16, 28, SPOILED), IGNORED_LABEL),  # struck out or written over
     ],
 )
 def test_what_is_not_clearly_a_digit_of_the_row(digit, label):
@@ -182,9 +182,9 @@ def test_spoiled_digits_are_told_from_others():
     labels, letters = label_doubts(digits)
     assert np.mean(columns_of(labels, 0)) == 40
     assert np.mean(columns_of(labels, 1)) == 70
-    assert set(labels[80 // COLUMN_STRIDE :]) == {IGNORED}
+    assert set(labels[80 // COLUMN_STRIDE :]) == {IGNORED_LABEL}
     assert np.mean(columns_of(letters, 0)) == 40
-    assert set(letters[60 // COLUMN_STRIDE :]) == {IGNORED}
+    assert set(letters[60 // COLUMN_STRIDE :]) == {IGNORED_LABEL}
 
 
 def test_which_columns_show_letters():
@@ -197,7 +197,7 @@ def test_which_columns_show_letters():
     spoiled, letters = label_doubts(digits)
     assert np.mean(columns_of(letters, 0)) == 40
     assert np.mean(columns_of(letters, 1)) == 70
-    assert set(letters[90 // COLUMN_STRIDE :]) == {IGNORED}
+    assert set(letters[90 // COLUMN_STRIDE :]) == {IGNORED_LABEL}
     assert not (spoiled == 1).any()
     # As a class, a letter is what it was without these labels: nothing.
     assert np.array_equal(label_columns(digits), label_columns(digits[:1]))
@@ -225,11 +225,11 @@ def test_samples_are_what_their_number_says(strips, tmp_path):
     assert (len(all_samples), len(later)) == (9, 5)
     for number in range(5):
         ink, labels, _ = later[number]
-        assert (ink.shape, ink.dtype) == ((HEIGHT, WIDTH), np.uint8)
+        assert (ink.shape, ink.dtype) == ((HEIGHT, SAMPLE_WIDTH), np.uint8)
         assert np.array_equal(ink, all_samples[number + 4][0])
         for own, same in zip(later[number], all_samples[number + 4], strict=True):
             assert np.array_equal(own, same)
-        assert labels.shape == (WIDTH // COLUMN_STRIDE,)
+        assert labels.shape == (SAMPLE_WIDTH // COLUMN_STRIDE,)
     assert not np.array_equal(all_samples[0][0], all_samples[1][0])
 
 

@@ -84,7 +84,7 @@ def test_digits_and_what_is_written_like_one_are_left_out(monkeypatch):
     just_a = replace(font, glyphs={"A": font.glyphs["A"]})
     monkeypatch.setattr(page_digits, "load_fonts", lambda: (just_a,))
     assert np.array_equal(written, write_characters(0))
-    assert len(written) == page_digits.PENS
+    assert len(written) == page_digits.PEN_COUNT
 
 
 def test_missing_fonts_are_noticed_before_pages_are_composed(monkeypatch, mnist_train):
