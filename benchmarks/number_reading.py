@@ -205,7 +205,7 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),  # beside the lines
     )
-    return figures.encode_png(figure)
+    return figures.figure_to_png(figure)
 
 
 def main() -> None:

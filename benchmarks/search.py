@@ -27,7 +27,7 @@ from common import PEER, interleaved, ran_on, ratio
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
 from digitkit.export import card, deploy, graph, quantize
-from digitkit.figures import encode_png, new_figure
+from digitkit.figures import figure_to_png, new_figure
 from digitkit.models.contract import INPUT, OUTPUT
 from digitkit.models.registry import models_folder
 from digitkit.models.session import make_session
@@ -199,7 +199,7 @@ def plot_candidates(rows: Sequence[Mapping[str, Any]], machine: str) -> bytes:
     axes.set(ylabel="error on slightly augmented validation images, %")
     axes.grid(alpha=0.3)
     axes.legend()
-    return encode_png(figure)
+    return figure_to_png(figure)
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def new_figure(width: float, height: float) -> Figure:
     return require()(figsize=(width, height), layout="constrained")
 
 
-def encode_png(figure: Figure) -> bytes:
+def figure_to_png(figure: Figure) -> bytes:
     """A figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     # The version stamp would change the bytes with every release of matplotlib.
@@ -129,7 +129,7 @@ def curves(
     if harder:
         why = f"training is harder than validation: {', '.join(harder)}"
         figure.supxlabel(why, fontsize=8, color="dimgrey")
-    return encode_png(figure)
+    return figure_to_png(figure)
 
 
 def confusion(title: str, evaluation: Evaluation) -> bytes:
@@ -160,7 +160,7 @@ def confusion(title: str, evaluation: Evaluation) -> bytes:
             fontweight="bold" if row == column else "normal",
         )
     axes.set(xlabel="read as", ylabel="true digit", xticks=range(10), yticks=range(10))
-    return encode_png(figure)
+    return figure_to_png(figure)
 
 
 def mistakes(title: str, images: Images, evaluation: Evaluation) -> bytes:
@@ -193,4 +193,4 @@ def mistakes(title: str, images: Images, evaluation: Evaluation) -> bytes:
                 f"{mistake.confidence:.1%}  #{mistake.index}",
                 fontsize=8,
             )
-    return encode_png(figure)
+    return figure_to_png(figure)

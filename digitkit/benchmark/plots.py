@@ -11,7 +11,7 @@ from digitkit.arrays import F64
 from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.stats import Samples
 from digitkit.benchmark.variants import MeasuredVariant
-from digitkit.figures import encode_png, new_figure
+from digitkit.figures import figure_to_png, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def plot_latencies(report: BenchReport, samples: Mapping[str, Samples]) -> bytes
     figure.suptitle(_make_title(report), fontsize=10, color=colour)
     figure.draw_without_rendering()  # which places the axes
     _separate(points)
-    return encode_png(figure)
+    return figure_to_png(figure)
 
 
 def _draw_histograms(

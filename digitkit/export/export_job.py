@@ -112,7 +112,7 @@ def export_run(
     """Export a training to ``NAME-fp32.onnx`` and ``NAME-int8.onnx``, verified.
 
     Gates, before anything is written: ONNX's checker; the same digit as torch on every test image
-    and probabilities within `digitkit.export.verify.PARITY`; int8 within
+    and probabilities within `digitkit.export.verify.MAX_PROBABILITY_DIFFERENCE`; int8 within
     `digitkit.export.verify.INT8_LOSS` of fp32.
 
     Args:

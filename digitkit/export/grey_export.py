@@ -12,7 +12,7 @@ from torch import nn
 
 from digitkit.export.deploy import SoftmaxNet, trace_onnx
 from digitkit.export.network_export import NetworkExport
-from digitkit.export.verify import PARITY
+from digitkit.export.verify import MAX_PROBABILITY_DIFFERENCE
 from digitkit.reading.networks.grey_classifier import INPUT, OUTPUT, SIDE, GreyClassifier
 from digitkit.training.grey_training import GREY
 
@@ -27,7 +27,7 @@ def _compare(deployed: nn.Module, trial: Path) -> Iterator[tuple[str, float, flo
     with torch.no_grad():
         expected = deployed(torch.from_numpy(images)).numpy()
     found = GreyClassifier(trial).classify(list(images[:, 0]))
-    yield "probabilities differ", float(np.abs(found - expected).max()), PARITY
+    yield "probabilities differ", float(np.abs(found - expected).max()), MAX_PROBABILITY_DIFFERENCE
 
 
 GREY_EXPORT = NetworkExport(

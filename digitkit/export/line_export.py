@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from digitkit.export.deploy import prepare, trace_onnx
 from digitkit.export.network_export import NetworkExport
-from digitkit.export.verify import PARITY
+from digitkit.export.verify import MAX_PROBABILITY_DIFFERENCE
 from digitkit.reading.networks.line_reader import (
     COLUMN_STRIDE,
     HEIGHT,
@@ -67,7 +67,7 @@ def _compare(deployed: nn.Module, trial: Path) -> Iterator[tuple[str, float, flo
     with torch.no_grad():
         expected = deployed(torch.from_numpy(ink)[None, None])[0].numpy()
     difference = float(np.abs(LineReader(trial).read(ink) - expected).max())
-    yield "probabilities differ", difference, PARITY
+    yield "probabilities differ", difference, MAX_PROBABILITY_DIFFERENCE
 
 
 LINE_EXPORT = NetworkExport(

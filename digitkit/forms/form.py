@@ -27,7 +27,7 @@ from digitkit.forms.fields.segmentation import Lattice, cut_lattice
 from digitkit.forms.registration.geometry import Placement
 from digitkit.forms.registration.matching import (
     GUESS_ROUNDS,
-    Picture,
+    ImageFeatures,
     Registrar,
     Registration,
     is_better,
@@ -198,7 +198,7 @@ class Form:
         return reading, known.template, registration
 
     def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
-        picture = Picture(image)
+        picture = ImageFeatures(image)
         located: dict[int, Registration] = {}  # the best of each template, by its place
         best: int | None = None
         for kinds in GUESS_ROUNDS:

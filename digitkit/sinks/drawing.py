@@ -13,7 +13,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.results import Digit, Number, Reading
-from digitkit.sinks.labels import Colour, Label, Point, Room, above, around, text_sizes
+from digitkit.sinks.labels import Colour, Label, LabelPlacer, Point, above, around, text_sizes
 from digitkit.sinks.records import digit_label
 from digitkit.sources.objects import Image, load_object
 
@@ -87,22 +87,22 @@ class _Drawing:
     def draw(self) -> None:
         """Draw brackets and boxes, then the labels, so that no neighbour's box crosses them."""
         digits, numbers = self._reading.digits, self._reading.numbers
-        room = Room(self._canvas, [self._box(digit) for digit in digits])
+        placer = LabelPlacer(self._canvas, [self._box(digit) for digit in digits])
         brackets = [self._bracket(number) for number in numbers]
         for bracket in brackets:
             for box in _cover(bracket, self._line):
-                room.take(box)
+                placer.take(box)
         for digit in digits:
             self._draw_box(digit)
         for number, bracket in zip(numbers, brackets, strict=True):
             self._draw_bracket(number, bracket)
         labels = [
-            (self._number_label(number, bracket, room), _number_colour(number))
+            (self._number_label(number, bracket, placer), _number_colour(number))
             for number, bracket in zip(numbers, brackets, strict=True)
         ]
         uncertain = [d for d in digits if not d.accepted or d.confidence < MIN_CLEAR_CONFIDENCE]
         for digit in uncertain[:MAX_LABELS]:
-            label = self._digit_label(digit, room)
+            label = self._digit_label(digit, placer)
             if label is not None:
                 labels.append((label, _digit_colour(digit)))
         for label, colour in labels:
@@ -156,7 +156,9 @@ class _Drawing:
         """Height of the smallest text next to digits of a height, pixels."""
         return float(min(5.5 * self._unit, 0.5 * height))
 
-    def _number_label(self, number: Number, bracket: tuple[Point, Point], room: Room) -> Label:
+    def _number_label(
+        self, number: Number, bracket: tuple[Point, Point], placer: LabelPlacer
+    ) -> Label:
         heights = [self._box(digit)[3] for digit in number.digits]
         height = float(np.median(heights))
         sizes = text_sizes(
@@ -168,16 +170,16 @@ class _Drawing:
         top = min(y0, y1)
         box = round(x0), round(top), round(x1 - x0), round(bottom - top)
         text = number.text
-        label, _ = room.place(
+        label, _ = placer.place(
             chain(
                 above(text, bracket, sizes),
                 around(text, box, sizes, self._line + 1, below=False),
             )
         )
-        room.take(label.plate)
+        placer.take(label.plate)
         return label
 
-    def _digit_label(self, digit: Digit, room: Room) -> Label | None:
+    def _digit_label(self, digit: Digit, placer: LabelPlacer) -> Label | None:
         """What a digit may be, and its confidence; None where there is no room for that alone."""
         box = self._box(digit)
         percent = format_confidence(digit.confidence, 0)
@@ -189,10 +191,10 @@ class _Drawing:
         if not digit.accepted:
             texts.append(digit_label(digit))
         choices = chain(*(around(text, box, sizes, 1, below=True) for text in texts))
-        label, is_free = room.place(choices)
+        label, is_free = placer.place(choices)
         if digit.accepted and not is_free:
             return None
-        room.take(label.plate)
+        placer.take(label.plate)
         return label
 
 

@@ -10,7 +10,7 @@ from digitkit.images.normal_form import BOX, SIDE
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.results import Digit, Reading
 from digitkit.sinks.drawing import GREEN, GREY, RED, draw
-from digitkit.sinks.labels import FONT, Room, around
+from digitkit.sinks.labels import FONT, LabelPlacer, around
 
 BLUE = (150, 90, 20)
 """Numbers that link the image and the tiles, and the frame of a digit; BGR."""
@@ -69,10 +69,10 @@ def _number_boxes(canvas: U8, reading: Reading, side: int) -> None:
     for digit in reading.digits[:MAX_TILES]:
         x, y, w, h = (round(ratio * length) for length in digit.box)
         boxes.append((x, y, w, h))
-    room = Room(canvas, boxes)
+    placer = LabelPlacer(canvas, boxes)
     for number, box in enumerate(boxes, 1):
-        label, _ = room.place(around(str(number), box, [12.0], 4, below=True))
-        room.take(label.plate)
+        label, _ = placer.place(around(str(number), box, [12.0], 4, below=True))
+        placer.take(label.plate)
         label.draw(canvas, BLUE)
 
 

@@ -86,8 +86,8 @@ INK_CONTRAST, MAX_INK = 24, 0.04
 """Ink differs by so many grey levels from what is around it, and may be this part of a plate."""
 
 
-class Room:
-    """What is taken on an image: digits, brackets, labels, and further ink."""
+class LabelPlacer:
+    """Places labels where they cover least: of digits, brackets, other labels and further ink."""
 
     def __init__(self, image: U8, boxes: Sequence[Box]) -> None:
         """Begin with an image.

@@ -95,7 +95,7 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
         frame: the image that was read.
         reading: what was read from it.
     """
-    picture = Picture(frame, reading.turn)
+    picture = UprightFrame(frame, reading.turn)
     items: list[ReviewItem] = []
     for number in reading.numbers:
         if number.complete:
@@ -111,7 +111,7 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
     return sorted(items, key=lambda item: item.confidence)
 
 
-class Picture:
+class UprightFrame:
     """The upright pixels of an image, of which parts are shown.
 
     Attributes:
@@ -165,7 +165,7 @@ class Picture:
         return rotate(grey.halved(halvings), self._turn), halvings
 
 
-def _digit_item(picture: Picture, digit: Digit, number: Number | None) -> ReviewItem:
+def _digit_item(picture: UprightFrame, digit: Digit, number: Number | None) -> ReviewItem:
     x, y, w, h = digit.box
     height = max(w, h)
     if number is None:
@@ -199,7 +199,7 @@ def _digit_reasons(digit: Digit) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _number_item(picture: Picture, number: Number) -> ReviewItem:
+def _number_item(picture: UprightFrame, number: Number) -> ReviewItem:
     height = max(digit.box[3] for digit in number.digits)
     box = bounding_box([number.box, *(digit.box for digit in number.digits)])
     crop, place = picture.cut_out(_grow(box, _MARGIN * height), box)

@@ -28,7 +28,7 @@ DRAIN_SECONDS = 2.0
 MAX_NAME = 200
 """Longest name of a posted image, characters."""
 
-MAX_JSON_BYTES = 4096
+MAX_JSON_BODY_BYTES = 4096
 """Largest JSON body."""
 
 CODES = {
@@ -184,7 +184,7 @@ def _option_error(name: str, problem: str) -> ApiError:
     return ApiError(400, f"{name} {problem}", code="invalid_option")
 
 
-class Room:
+class MemoryBudget:
     """How many bytes of posted images are in memory, of all that may be."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -225,7 +225,7 @@ async def read_image(
     Args:
         request: a POST.
         max_bytes: the largest body.
-        take: called with the size of each part of it; see `Room`.
+        take: called with the size of each part of it; see `MemoryBudget`.
 
     Returns:
         Its bytes, and the name that a form has for it.
@@ -286,7 +286,7 @@ async def read_field(request: Request, name: str) -> str:
         raise ApiError(415, "the body must be application/json")
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            body = b"".join([chunk async for chunk in _limited(request, MAX_JSON_BYTES)])
+            body = b"".join([chunk async for chunk in _limited(request, MAX_JSON_BODY_BYTES)])
     except TimeoutError:
         _too_slow()
     try:

@@ -43,7 +43,7 @@ async def read(request: Request) -> Response:
     min_confidence = query.number("min_confidence", 0, 1)
     gap = query.number("gap", 0, 1e6)
     detail = query.flag("detail", False)
-    with service.room.hold() as take:
+    with service.memory.hold() as take:
         max_bytes = round(service.config.options.max_mb * 1e6)
         data, name = await read_image(request, max_bytes, take)
         wanted = ReadRequest(

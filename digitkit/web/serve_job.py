@@ -16,7 +16,7 @@ from digitkit.system.streams import silence_native_errors
 from digitkit.web.access import Token
 from digitkit.web.app import make_app
 from digitkit.web.history import History
-from digitkit.web.http import Room
+from digitkit.web.http import MemoryBudget
 from digitkit.web.live_view import LiveView
 from digitkit.web.metrics import Metrics
 from digitkit.web.read_pool import ReadPool
@@ -93,7 +93,7 @@ async def _serve(
         None if token is None else Token(token),
         describe_model(reader.classifier),
         metrics,
-        Room(round(MAX_BODIES * config.options.max_mb * 1e6)),
+        MemoryBudget(round(MAX_BODIES * config.options.max_mb * 1e6)),
         notice,
     )
     loop = None

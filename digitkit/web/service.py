@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from digitkit.web.access import Token
-from digitkit.web.http import Room
+from digitkit.web.http import MemoryBudget
 from digitkit.web.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Service:
         token: what clients must send; None for nothing.
         model: facts about the model, as JSON values.
         metrics: what Prometheus collects.
-        room: for posted images in memory.
+        memory: for posted images.
         log: called with a line for whoever runs it.
         started: when it began, by `time.monotonic`.
     """
@@ -44,7 +44,7 @@ class Service:
     token: Token | None
     model: dict[str, Any]
     metrics: Metrics
-    room: Room
+    memory: MemoryBudget
     log: Callable[[str], None]
     started: float = field(default_factory=time.monotonic)
 

@@ -260,7 +260,7 @@ def test_export_mistakes(here, fast_run, few_digits, monkeypatch):
     assert result.exit_code == 2
     assert "gone" in result.stderr.splitlines()[-1]
     assert run("export", copy, "--no-int8", "--data", few_digits).exit_code == 0
-    monkeypatch.setattr(verify, "PARITY", 0.0)
+    monkeypatch.setattr(verify, "MAX_PROBABILITY_DIFFERENCE", 0.0)
     result = run("export", fast_run.folder, "--out", "out")
     assert result.exit_code == 3
     assert "parity" in result.stderr.splitlines()[-1]

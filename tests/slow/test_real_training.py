@@ -141,7 +141,7 @@ def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
     assert training.count("2 steps") == 2
     assert "complete" in one_error_line(run("train", "--resume", out), 2)
     (out / "finder.onnx").unlink()
-    monkeypatch.setattr(detector_export, "PARITY", -1.0)
+    monkeypatch.setattr(detector_export, "MAX_OUTPUT_DIFFERENCE", -1.0)
     assert "ink" in str(error_of(GateError, detector_export.DETECTOR_EXPORT.run, out))
     assert not (out / "finder.onnx").exists()
 
@@ -163,7 +163,7 @@ def test_a_trained_line_reader_can_be_used_and_trained_on(tmp_path, monkeypatch)
     training = LineReader(tmp_path / "b/lines.onnx").metadata["digitkit.training"]
     assert training.count("2 steps") == 2
     (out / "lines.onnx").unlink()
-    monkeypatch.setattr(line_export, "PARITY", -1.0)
+    monkeypatch.setattr(line_export, "MAX_PROBABILITY_DIFFERENCE", -1.0)
     assert "probabilities" in str(error_of(GateError, line_export.LINE_EXPORT.run, out))
     assert not (out / "lines.onnx").exists()
 
@@ -186,7 +186,7 @@ def test_a_trained_grey_classifier_can_be_used_and_trained_on(tmp_path, monkeypa
     training = GreyClassifier(tmp_path / "b/grey.onnx").metadata["digitkit.training"]
     assert training.count("2 steps") == 2
     (out / "grey.onnx").unlink()
-    monkeypatch.setattr(grey_export, "PARITY", -1.0)
+    monkeypatch.setattr(grey_export, "MAX_PROBABILITY_DIFFERENCE", -1.0)
     assert "probabilities" in str(error_of(GateError, grey_export.GREY_EXPORT.run, out))
     assert not (out / "grey.onnx").exists()
 

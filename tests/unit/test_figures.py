@@ -38,7 +38,7 @@ def test_the_same_results_give_the_same_bytes():
 
 
 def test_what_is_drawn(monkeypatch):
-    monkeypatch.setattr(figures, "encode_png", lambda figure: figure)
+    monkeypatch.setattr(figures, "figure_to_png", lambda figure: figure)
     for validation, lines in (((0.1, 0.95), 3), ((None, None), 2)):  # with the epoch that is kept
         left, right = draw_curves(*validation).axes
         assert len(left.lines) == len(right.lines) == lines
@@ -53,7 +53,7 @@ def test_what_is_drawn(monkeypatch):
 
 
 def test_the_axis_of_one_epoch_has_that_epoch(monkeypatch):
-    monkeypatch.setattr(figures, "encode_png", lambda figure: figure)
+    monkeypatch.setattr(figures, "figure_to_png", lambda figure: figure)
     epoch = EpochRecord(1, 1.0, 0.9, 0.1, 0.95, 1.0, 1.0)
     figure = figures.curves("a", [epoch], 1, harder=["augmented images"])
     for axes in figure.axes:

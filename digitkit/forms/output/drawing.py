@@ -14,7 +14,7 @@ from digitkit.forms.templates.template import FormField, Template
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.confidence import format_confidence
-from digitkit.sinks.labels import MIN_SIZE, Label, Room, around, plate_size
+from digitkit.sinks.labels import MIN_SIZE, Label, LabelPlacer, around, plate_size
 
 GREEN, YELLOW, RED, BLUE, GREY = (
     (60, 150, 40), (0, 150, 230), (40, 40, 220), (190, 90, 20), (150, 150, 150),
@@ -39,7 +39,7 @@ def draw_fields(reference: U8, fields: Sequence[FormField]) -> U8:
     """
     page = _to_colour(_pale(reference))
     size, thick = _pen(page)
-    room = Room(_to_colour(reference), [one.box for one in fields])
+    placer = LabelPlacer(_to_colour(reference), [one.box for one in fields])
     for one in fields:
         x, y, w, h = one.box
         cv2.rectangle(page, (x, y), (x + w, y + h), BLUE, thick + 1)
@@ -49,7 +49,7 @@ def draw_fields(reference: U8, fields: Sequence[FormField]) -> U8:
         width, height = plate_size(text, size)
         inside = Label(text, (x, y + h - thick - height, width, height), size)
         fits = width <= w and height <= h
-        (inside if fits else _find_room(room, text, one.box, size)).draw(page, BLUE)
+        (inside if fits else _place_label(placer, text, one.box, size)).draw(page, BLUE)
     return page
 
 
@@ -77,13 +77,13 @@ def draw_reading(
     page[edges > 0] = BLUE
     size, thick = _pen(page)
     boxes = [_scaled(one.box, ratio) for one in template.fields]
-    room = Room(_to_colour(np.asarray(reference, np.uint8)), boxes)
+    placer = LabelPlacer(_to_colour(np.asarray(reference, np.uint8)), boxes)
     for one, (x, y, w, h) in zip(template.fields, boxes, strict=True):
         read = reading[one.name]
         colour = COLOURS[read.status]
         cv2.rectangle(page, (x, y), (x + w, y + h), colour, thick + 1)
         text = f"{one.name}: {read.text or '-'} {format_confidence(read.confidence, 0)}"
-        _find_room(room, text, (x, y, w, h), size).draw(page, colour)
+        _place_label(placer, text, (x, y, w, h), size).draw(page, colour)
     return page
 
 
@@ -92,10 +92,10 @@ def _scaled(box: Box, ratio: float) -> Box:
     return x, y, w, h
 
 
-def _find_room(room: Room, text: str, box: Box, size: float) -> Label:
+def _place_label(placer: LabelPlacer, text: str, box: Box, size: float) -> Label:
     """A label that covers least: below its field, above or beside it."""
-    label, _ = room.place(around(text, box, [size], round(size / 3), below=True))
-    room.take(label.plate)
+    label, _ = placer.place(around(text, box, [size], round(size / 3), below=True))
+    placer.take(label.plate)
     return label
 
 

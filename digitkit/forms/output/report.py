@@ -5,7 +5,7 @@ from __future__ import annotations
 from digitkit.forms.output.review import field_items
 from digitkit.forms.results import FormReading
 from digitkit.sinks.report.builder import Line, ReportBuilder
-from digitkit.sinks.review import Picture
+from digitkit.sinks.review import UprightFrame
 from digitkit.sources.frames import Failure, Frame
 
 
@@ -25,7 +25,7 @@ class FormReportSink:
             for one in reading.fields
             if one.status != "empty"
         ]
-        self._builder.add(Picture(frame), lines, reading.verdict, field_items(reading))
+        self._builder.add(UprightFrame(frame), lines, reading.verdict, field_items(reading))
 
     def fail(self, failure: Failure) -> None:
         """Collect a failure."""

@@ -140,7 +140,7 @@ class Features:
     descriptors: Any = field(repr=False)
 
 
-class Picture:
+class ImageFeatures:
     """A picture to register, and its features, each found when first asked for.
 
     Attributes:
@@ -216,7 +216,7 @@ class Registrar:
         return len(self._places) >= MIN_PARTS
 
     def register(
-        self, picture: Picture, kinds: Sequence[str] = GUESS_ROUNDS[0]
+        self, picture: ImageFeatures, kinds: Sequence[str] = GUESS_ROUNDS[0]
     ) -> Registration | None:
         """Find the form in a picture; None where it is not there.
 
@@ -238,7 +238,7 @@ class Registrar:
                         return best  # no other guess would be better
         return best
 
-    def _guesses(self, picture: Picture, kind: str) -> Iterator[tuple[Placement, str]]:
+    def _guesses(self, picture: ImageFeatures, kind: str) -> Iterator[tuple[Placement, str]]:
         """Where the form may lie by its markers, or by features of a kind of `FEATURE_SIDES`."""
         if kind == "markers":
             for homography, method in self._markers.find(picture.image):

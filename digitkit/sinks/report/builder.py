@@ -14,7 +14,7 @@ from digitkit.images.encode import encode_jpeg
 from digitkit.reading.confidence import round_confidence
 from digitkit.reading.results import Verdict
 from digitkit.sinks.records import describe_moment
-from digitkit.sinks.review import Picture, ReviewItem, to_inline_json
+from digitkit.sinks.review import ReviewItem, UprightFrame, to_inline_json
 from digitkit.sources.frames import Failure, FailureKind
 
 MAX_PICTURES = 1000
@@ -164,7 +164,7 @@ class ReportBuilder:
 
     def add(
         self,
-        picture: Picture,
+        picture: UprightFrame,
         lines: Sequence[Line],
         verdict: Verdict,
         items: Sequence[ReviewItem],
@@ -195,7 +195,7 @@ class ReportBuilder:
             self.failures.append(failure)
 
 
-def _show(picture: Picture, lines: Sequence[Line], verdict: Verdict) -> ShownPicture:
+def _show(picture: UprightFrame, lines: Sequence[Line], verdict: Verdict) -> ShownPicture:
     frame, (height, width) = picture.frame, picture.shape
     moment = describe_moment(frame.time, frame.seconds, frame.number)
     whole = (0, 0, width, height)

@@ -9,7 +9,7 @@ from pathlib import Path
 from digitkit.reading.results import Number, Reading
 from digitkit.sinks.records import digit_label
 from digitkit.sinks.report.builder import Line, ReportBuilder, ReportInfo
-from digitkit.sinks.review import Picture, review_items
+from digitkit.sinks.review import UprightFrame, review_items
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
 
@@ -31,7 +31,7 @@ class ReportSink:
             Line(digit_label(digit), digit.confidence, is_sure=False, is_alone=True)
             for digit in reading.lone_digits
         ]
-        picture = Picture(frame, reading.turn)
+        picture = UprightFrame(frame, reading.turn)
         self._builder.add(picture, lines, reading.verdict, review_items(frame, reading))
 
     def fail(self, failure: Failure) -> None:

@@ -41,7 +41,7 @@ def test_the_same_run_gives_the_same_figure(quick_run):
     ],
 )
 def test_points_can_be_told_from_one_another(monkeypatch, latencies, labels, scale):
-    monkeypatch.setattr(plots, "encode_png", lambda figure: figure)
+    monkeypatch.setattr(plots, "figure_to_png", lambda figure: figure)
     variants = [make_variant(f"m{i}", us) for i, us in enumerate(latencies)]
     report = make_report(*variants, findings=(HOT,))
     figure = plots.plot_latencies(report, make_samples(*latencies))
@@ -56,7 +56,7 @@ def test_points_can_be_told_from_one_another(monkeypatch, latencies, labels, sca
 
 
 def test_a_run_without_accuracy_has_no_points(monkeypatch):
-    monkeypatch.setattr(plots, "encode_png", lambda figure: figure)
+    monkeypatch.setattr(plots, "figure_to_png", lambda figure: figure)
     report = make_report(replace(make_variant("m0", 30.0), accuracy=None))
     points = plots.plot_latencies(report, make_samples(30.0)).axes[-1]
     assert points.get_xlabel() == "accuracy was not measured"
@@ -64,7 +64,7 @@ def test_a_run_without_accuracy_has_no_points(monkeypatch):
 
 
 def test_names_of_points_do_not_cover_one_another(monkeypatch):
-    monkeypatch.setattr(plots, "encode_png", lambda figure: figure)
+    monkeypatch.setattr(plots, "figure_to_png", lambda figure: figure)
     names = [f"digits-tiny-int8, {i} threads" for i in range(5)]
     variants = [make_variant(name, 30 + i / 10) for i, name in enumerate(names)]
     report = make_report(*variants, findings=(HOT,))

@@ -54,7 +54,7 @@ def test_files_and_contract(fast_run, tmp_path, monkeypatch):
         assert (contract.test_count, contract.parameters) == (100, 54_410)
         assert contract.test_accuracy == model.evaluation.accuracy
         assert contract.calibration_error == model.evaluation.calibration_error
-    assert (fp32.agreement, fp32.difference < verify.PARITY) == (1.0, True)
+    assert (fp32.agreement, fp32.difference < verify.MAX_PROBABILITY_DIFFERENCE) == (1.0, True)
     assert fp32.contract.test_accuracy == fast_run.record.test.accuracy
     assert (fp32.contract.precision, int8.contract.precision) == ("fp32", "int8")
     assert int8.contract.parent_sha256 == hashlib.sha256(fp32.path.read_bytes()).hexdigest()

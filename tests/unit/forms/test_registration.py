@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.forms import HEIGHT, WIDTH, blank_form, fill_form
 
 from digitkit.forms.registration.geometry import Placement
-from digitkit.forms.registration.matching import Picture, Registrar, is_better
+from digitkit.forms.registration.matching import ImageFeatures, Registrar, is_better
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 
@@ -22,7 +22,7 @@ def registrar() -> Registrar:
 
 
 def find(registrar, image):
-    found = registrar.register(Picture(GreyImage.from_pixels(image)))
+    found = registrar.register(ImageFeatures(GreyImage.from_pixels(image)))
     return None if found is None or found.fault else found
 
 

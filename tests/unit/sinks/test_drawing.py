@@ -13,7 +13,7 @@ from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 from digitkit.sinks import drawing
 from digitkit.sinks.drawing import GREEN, RED, draw
-from digitkit.sinks.labels import MIN_SIZE, Label, Room, around, text_sizes
+from digitkit.sinks.labels import MIN_SIZE, Label, LabelPlacer, around, text_sizes
 
 PAPER = np.full((300, 640), 230, np.uint8)
 
@@ -155,13 +155,13 @@ def test_sizes_and_places():
     sizes = text_sizes(40, 10)
     assert (sizes[0], sizes[-1]) == (40, 10)
     assert sizes == sorted(sizes, reverse=True)
-    room = Room(np.full((100, 100, 3), 255, np.uint8), [(0, 0, 100, 100)])
-    label, is_free = room.place(around("7", (40, 40, 20, 20), [12.0], 1, below=True))
+    placer = LabelPlacer(np.full((100, 100, 3), 255, np.uint8), [(0, 0, 100, 100)])
+    label, is_free = placer.place(around("7", (40, 40, 20, 20), [12.0], 1, below=True))
     assert not is_free
-    assert room.covered(label.plate) == label.plate[2] * label.plate[3]
+    assert placer.covered(label.plate) == label.plate[2] * label.plate[3]
     for _ in range(100):
-        room.take((0, 0, 1, 1))
-    assert room.covered((0, 0, 1, 1)) == 101
+        placer.take((0, 0, 1, 1))
+    assert placer.covered((0, 0, 1, 1)) == 101
 
 
 def test_nothing_to_draw():
