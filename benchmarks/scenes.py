@@ -30,7 +30,7 @@ from digitkit.system import atomic
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.clutter import draw_ruling
 from digitkit.training.scenes.fonts import Font, load_fonts
-from digitkit.training.scenes.page import Page, Rng
+from digitkit.training.scenes.page import Page, Rng, draw_log_uniform
 from digitkit.training.scenes.scene import compose_scene
 from digitkit.training.scenes.turn import turn_page
 from digitkit.training.scenes.words import LIKE_DIGITS, WORDS
@@ -129,7 +129,7 @@ def make_small(mnist: DigitData, rng: Rng) -> Made:
 
 def make_single(mnist: DigitData, rng: Rng) -> Made:
     """One digit in 20 to 100 pixels, by a poor camera: grey, blurred, noisy, with halos."""
-    side = round(float(np.exp(rng.uniform(np.log(20), np.log(100)))))
+    side = round(draw_log_uniform(rng, 20, 100))
     page = Page(rng, (side, side + 1))
     page.pixels = cv2.resize(page.pixels, (side, side), interpolation=cv2.INTER_AREA)
     page.h = page.w = side

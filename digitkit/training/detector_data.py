@@ -15,6 +15,7 @@ from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
 from digitkit.reading.networks.detector import CENTRE_STRIDE, INK_STRIDE
 from digitkit.training.scenes.lines import compose_lines
+from digitkit.training.scenes.page import draw_log_uniform
 from digitkit.training.scenes.scene import Scene, compose_scene
 
 CROP_SIDE = 320
@@ -48,7 +49,7 @@ are to be learnt."""
 def cut_samples(scene: Scene, rng: np.random.Generator, count: int) -> Iterator[Sample]:
     """Cut `count` crops out of a scene, at a random scale, with what the net should predict."""
     scales = ENLARGEMENTS if rng.random() < ENLARGED_SHARE else SCALES
-    ratio = float(np.exp(rng.uniform(*np.log(scales))))
+    ratio = draw_log_uniform(rng, *scales)
     how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
     plain = to_grey(scene.image)
     size = (max(16, round(plain.shape[1] * ratio)), max(16, round(plain.shape[0] * ratio)))

@@ -23,7 +23,7 @@ from digitkit.system.progress import Progress
 from digitkit.training.detector_data import CROP_SIDE, SceneSamples
 from digitkit.training.detector_net import DetectorNet
 from digitkit.training.ranges import Batch, Steps
-from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
+from digitkit.training.steps import StepConfig, StepTask, fast_autocast
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def detector_loss(net: DetectorNet, batch: list[Tensor]) -> tuple[Tensor, dict[s
         batch: as `digitkit.training.detector_data.Sample`, with N in front of each shape.
     """
     image, stroke, other, heat, reach = batch
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+    with fast_autocast():
         outputs = net(image[:, None])
     strokes, centre, log_reach = (output.float() for output in outputs)
     ink, other_ink, centre = strokes[:, 0], strokes[:, 1], centre[:, 0]

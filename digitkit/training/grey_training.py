@@ -27,7 +27,7 @@ from digitkit.training.composing import StoredSamples, compose_all
 from digitkit.training.grey_net import GreyNet
 from digitkit.training.ranges import Batch, Seed, Steps, Workers
 from digitkit.training.scenes.single import compose_single
-from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
+from digitkit.training.steps import StepConfig, StepTask, fast_autocast
 
 IMAGES_FILE = "grey.npz"
 """The images that are trained on, in the run folder."""
@@ -59,7 +59,7 @@ def grey_loss(net: GreyNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, floa
     """
     images, labels = batch
     x = images[:, None].float().contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+    with fast_autocast():
         logits = net(x)
     logits = logits.float()
     loss = F.cross_entropy(logits, labels)

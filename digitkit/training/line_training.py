@@ -26,7 +26,7 @@ from digitkit.training.line_data import (
 )
 from digitkit.training.line_net import LineNet
 from digitkit.training.ranges import Batch, Seed, Steps
-from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
+from digitkit.training.steps import StepConfig, StepTask, fast_autocast
 
 STRIPS = "lines.npz"
 """The strips that are trained on, in the run folder."""
@@ -56,7 +56,7 @@ def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, floa
     """
     ink, labels, doubts = batch
     ink = ink[:, None].float().contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+    with fast_autocast():
         logits = net(ink)
     logits = logits.float()
     classes = logits[:, :SPOILED]

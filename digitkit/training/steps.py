@@ -29,6 +29,9 @@ from digitkit.training.ranges import Batch, Seed, Steps, Workers, check_ranges
 from digitkit.training.recipes import parse_field
 from digitkit.training.threads import torch_threads
 
+PEAK_LEARNING_RATE = 4e-3
+"""Of AdamW; half as much for a training that starts from weights."""
+
 AVERAGE_DECAY = 0.999
 """Decay per step of the moving average of the weights that is kept."""
 
@@ -93,7 +96,6 @@ class StepTask(Generic[Config, Net]):
         samples: makes the samples of a training, from the first of a number of steps on; the
             last argument reports what takes long before the first.
         loss: the loss of a batch, and its terms by name.
-        learning_rate: its peak; half of it for a training that starts from weights.
     """
 
     recipe: str
@@ -106,7 +108,6 @@ class StepTask(Generic[Config, Net]):
     build: Callable[[], Net]
     samples: Callable[[Config, int, Progress], Dataset[Any]]
     loss: Callable[[Net, list[Tensor]], tuple[Tensor, dict[str, float]]]
-    learning_rate: float = 4e-3
 
     @property
     def weights(self) -> str:
@@ -221,9 +222,10 @@ def resume_steps(
     return path
 
 
-def has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16, which halves the time of a step."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def fast_autocast() -> torch.autocast:
+    """A context that computes in bfloat16 if the processor can, which halves the time of a step."""
+    has_bfloat16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16)
 
 
 @dataclass
@@ -266,7 +268,7 @@ def _begin(task: StepTask[Config, Net], config: Config) -> tuple[Training[Net], 
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, task.learning_rate / (2 if config.init else 1), total_steps=config.steps,
+        optimiser, PEAK_LEARNING_RATE / (2 if config.init else 1), total_steps=config.steps,
         pct_start=0.1 if config.init else 0.3,
     )  # fmt: skip
     return Training(net, Average(net, AVERAGE_DECAY), optimiser, schedule), words

@@ -15,7 +15,7 @@ from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.clutter import add_clutter, draw_ruling
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, load_fonts
 from digitkit.training.scenes.glyphs import crop_to_ink, shear, wear_ink
-from digitkit.training.scenes.page import Page, Rng
+from digitkit.training.scenes.page import Page, Rng, draw_log_uniform
 from digitkit.training.scenes.scene import Scene, to_scene
 from digitkit.training.scenes.shapes import add_shapes
 from digitkit.training.scenes.spoiling import SPOILED, strike_out, write_over
@@ -117,7 +117,7 @@ class _LineWriter:
         self._page, self._rng = page, rng
         self._writer = Writer(page, digits, labels)
         largest = min(0.7 * page.h, 0.25 * page.w, 90)
-        self.height = float(np.exp(rng.uniform(np.log(14), np.log(max(largest, 18)))))
+        self.height = draw_log_uniform(rng, 14, max(largest, 18))
         # Between the digits of a number, in heights; most hands write closely, some join digits.
         choices = [(-0.14, 0.02), (-0.06, 0.2), (0.1, 0.9), (0.8, 2.0)]
         gaps = rng.choice(choices, p=[0.15, 0.48, 0.32, 0.05])

@@ -13,6 +13,11 @@ from digitkit.images.cv import cv2
 Rng = np.random.Generator
 
 
+def draw_log_uniform(rng: Rng, low: float, high: float) -> float:
+    """A number between two, above 0, whose logarithm is uniformly distributed."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 class Page:
     """Paper with what is written on it, before lighting.
 
@@ -38,7 +43,7 @@ class Page:
     def __init__(self, rng: Rng, sides: tuple[int, int]) -> None:
         """Make blank paper; its longer side is between `sides`, pixels."""
         self.rng = rng
-        long = int(np.exp(rng.uniform(np.log(sides[0]), np.log(sides[1]))))
+        long = int(draw_log_uniform(rng, *sides))
         ratio = rng.choice([0.56, 0.7, 0.75, 1.0, 1.4])
         self.h, self.w = (long, int(long * ratio)) if ratio < 1 else (int(long / ratio), long)
         if rng.random() < 0.5:

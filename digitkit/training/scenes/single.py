@@ -19,7 +19,7 @@ from digitkit.training.scenes.camera import add_surface, photograph
 from digitkit.training.scenes.clutter import draw_ruling
 from digitkit.training.scenes.desk import add_blob, add_desk, add_objects
 from digitkit.training.scenes.fonts import Font, load_fonts
-from digitkit.training.scenes.page import Page, Rng
+from digitkit.training.scenes.page import Page, Rng, draw_log_uniform
 from digitkit.training.scenes.words import LOOKALIKES, make_word
 from digitkit.training.scenes.writing import Writer
 
@@ -77,7 +77,7 @@ def compose_single(digits: U8, labels: U8, rng: Rng) -> tuple[U8, int]:
     Returns:
         Grey levels, uint8 ``[H, W]``, and the digit that the image shows, or `NO_DIGIT`.
     """
-    side = round(float(np.exp(rng.uniform(*np.log(IMAGE_SIDES)))))
+    side = round(draw_log_uniform(rng, *IMAGE_SIDES))
     page = Page(rng, (side, side + 1))
     if rng.random() < 0.6:
         _resize(page, side, side)

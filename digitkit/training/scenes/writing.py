@@ -11,7 +11,7 @@ from digitkit.boxes import intersects
 from digitkit.images.orientation import rotate_freely
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, draw_digit, load_fonts
 from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, shear, wear_ink
-from digitkit.training.scenes.page import Page
+from digitkit.training.scenes.page import Page, draw_log_uniform
 from digitkit.training.stroke_digits import draw_strokes
 
 
@@ -117,7 +117,7 @@ def write_digits(page: Page, digits: U8, labels: U8) -> list[float]:
     """
     rng = page.rng
     writer = Writer(page, digits, labels)
-    size = float(np.exp(rng.uniform(np.log(0.035), np.log(0.22)))) * min(page.h, page.w)
+    size = draw_log_uniform(rng, 0.035, 0.22) * min(page.h, page.w)
     size = max(size, 18.0)
     layout = rng.choice(["rows", "scattered", "one row", "columns"], p=[0.5, 0.15, 0.25, 0.1])
     if rng.random() < 0.15:
