@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -220,16 +219,9 @@ def _grow(box: Box, room: float) -> Box:
 # --- JSON, of the report and of the HTTP service ---
 
 
-def to_json(item: ReviewItem, id: str, image_url: str, seen_urls: Sequence[str]) -> dict[str, Any]:
-    """An item as the review in a browser takes it.
-
-    Args:
-        item: what is to be decided on.
-        id: tells it from all others.
-        image_url: URL of its crop.
-        seen_urls: of its images.
-    """
-    values: dict[str, Any] = {"id": id, "kind": item.kind, "source": item.source}
+def review_item_json(item: ReviewItem) -> dict[str, Any]:
+    """An item as the review in a browser takes it, with its key as id, but without pictures."""
+    values: dict[str, Any] = {"id": item.key, "kind": item.kind, "source": item.source}
     if item.name:
         values["name"] = item.name
     if item.time is not None:
@@ -238,13 +230,13 @@ def to_json(item: ReviewItem, id: str, image_url: str, seen_urls: Sequence[str])
         "read": item.read,
         "confidence": round_confidence(item.confidence),
         "reasons": list(item.reasons),
-        "image": image_url,
         "box": list(item.box),
-        "seen": list(seen_urls),
     }
 
 
 def to_inline_json(item: ReviewItem) -> dict[str, Any]:
-    """An item with its `ReviewItem.key` as id, and with its pictures within, as data URIs."""
-    seen = [data_uri(encode_png(image), "image/png") for image in item.images]
-    return to_json(item, item.key, data_uri(encode_jpeg(item.crop), "image/jpeg"), seen)
+    """An item with its crop and the images of its digits within, as data URIs."""
+    return review_item_json(item) | {
+        "image": data_uri(encode_jpeg(item.crop), "image/jpeg"),
+        "seen": [data_uri(encode_png(image), "image/png") for image in item.images],
+    }

@@ -24,7 +24,7 @@ import numpy as np
 from digitkit.errors import OutputError, OutputPathError, cannot_write, one_line
 from digitkit.images.encode import encode_jpeg
 from digitkit.images.formats import HEAD_BYTES, detect_format
-from digitkit.sinks.review import to_json
+from digitkit.sinks.review import review_item_json
 
 if TYPE_CHECKING:
     from digitkit.arrays import U8
@@ -84,8 +84,7 @@ class StoredItem:
 
     Attributes:
         id: its number.
-        values: as JSON, without pictures, and with `ReviewItem.key` as id; see
-            `digitkit.sinks.review.to_json`.
+        values: as JSON; see `digitkit.sinks.review.review_item_json`.
         seen: the normal forms of its digits, uint8 ``[28, 28]`` each.
         text: what a person read; ``""`` for no digit; None where nobody has decided.
     """
@@ -351,10 +350,7 @@ class History:
 
 def _review_row(item: ReviewItem, now: float) -> tuple[str, float, float, str, bytes, bytes]:
     seen = b"".join(np.ascontiguousarray(image).tobytes() for image in item.images)
-    values = to_json(item, item.key, "", [])
-    for name in ("image", "seen"):  # which depend on where it is stored
-        del values[name]
-    text = json.dumps(values, ensure_ascii=False)
+    text = json.dumps(review_item_json(item), ensure_ascii=False)
     return item.key, now, item.confidence, text, encode_jpeg(item.crop), seen
 
 

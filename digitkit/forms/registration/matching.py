@@ -231,9 +231,9 @@ class Registrar:
             for guess, method in self._guesses(picture, kind):
                 if not guess.is_plausible(picture.image.shape):
                     continue
-                found = self._refine(picture.image, guess)
+                found = self._refine(picture.image, guess, method)
                 if found is not None and is_better(found, best):
-                    best = replace(found, method=method)
+                    best = found
                     if found.score >= found.min_score + SCORE_MARGIN and found.is_in_place:
                         return best  # no other guess would be better
         return best
@@ -250,7 +250,7 @@ class Registrar:
         if found is not None:
             yield Placement.flat(found, self.shape), "print"
 
-    def _refine(self, image: GreyImage, guess: Placement) -> Registration | None:
+    def _refine(self, image: GreyImage, guess: Placement, method: str) -> Registration | None:
         """Look for the parts of the print, and fit the bend to where they are."""
         placement, score, residual = guess, 0.0, np.inf
         points = (self._places + 0.5) / self._ratio
@@ -282,7 +282,7 @@ class Registrar:
             residual = float(np.sqrt((off[near] ** 2).mean())) if near.any() else np.inf
         min_score = MIN_SCORE if is_enough else MIN_SCORE_WRITTEN
         least_found = _least_found(self._places / self._fine.shape[::-1], found, inside)
-        return Registration(placement, residual, score, "", min_score, least_found)
+        return Registration(placement, residual, score, method, min_score, least_found)
 
 
 def is_better(found: Registration, best: Registration | None) -> bool:
