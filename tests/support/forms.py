@@ -6,7 +6,7 @@ import numpy as np
 
 from digitkit.forms.fields.hypotheses import DigitSlot, Hypotheses, Segmentation
 from digitkit.images.cv import cv2
-from digitkit.reading.numbers.fitting import Option
+from digitkit.reading.numbers.k_best import Option
 from digitkit.system.hashes import file_sha256
 
 WIDTH, HEIGHT = 620, 877

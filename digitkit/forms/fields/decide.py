@@ -20,7 +20,7 @@ from digitkit.forms.results import Status
 from digitkit.forms.templates.rules import Rule
 from digitkit.forms.templates.template import FormField, Template, random_pass_rate
 from digitkit.reading.confidence import format_confidence
-from digitkit.reading.numbers.fitting import Option, k_best_choices
+from digitkit.reading.numbers.k_best import Option, k_best_choices
 
 MAX_TRIED = 3000
 """Hypotheses about a field, and combinations over fields, that are tried."""

@@ -11,7 +11,7 @@ import numpy as np
 from digitkit.arrays import F32, U8
 from digitkit.forms.fields.field_ink import Place
 from digitkit.models.classifier import Prediction
-from digitkit.reading.numbers.fitting import Option
+from digitkit.reading.numbers.k_best import Option
 
 MIN_PROBABILITY = 1e-4
 """Less probable digits are never tried: a rule across fields decides between many."""
