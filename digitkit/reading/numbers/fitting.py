@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, islice, pairwise
 
@@ -176,29 +176,48 @@ def _signs(number: Number, field: Field) -> tuple[tuple[int, str], ...]:
 
 def _accepted_text(number: Number, digits: Sequence[Digit], field: Field) -> str:
     """The text of a number with other readings of its digits, of those that are accepted."""
-    taken = [digit.digit if digit.accepted and not digit.cut else None for digit in digits]
-    return _join(taken, _signs(number, field))
+    return _join(_accepted_values(digits), _signs(number, field))
 
 
-def _join(digits: Sequence[int | None], signs: Sequence[tuple[int, str]]) -> str:
-    """The text of digits and signs; without what is None, and without signs at the ends of a gap.
+def _accepted_values(digits: Sequence[Digit]) -> list[int | None]:
+    """What each digit is that is accepted and whole; None for others."""
+    return [digit.digit if digit.accepted and not digit.cut else None for digit in digits]
+
+
+def _keep_signs(
+    digits: Sequence[int | None], signs: Sequence[tuple[int, str]]
+) -> tuple[tuple[int, str], ...]:
+    """The signs that are left without the digits that are None: a minus, and one in each gap.
 
     Args:
         digits: of the number.
-        signs: each with the number of digits before it.
+        signs: each with the number of digits before it; so are those that are returned, of the
+            digits that are left.
     """
-    text = ""
-    for place in range(len(digits) + 1):
-        text += "".join(sign for before, sign in signs if before == place)
-        if place < len(digits) and digits[place] is not None:
-            text += str(digits[place])
-    return text.rstrip(".,")
+    if None not in digits:
+        return tuple(signs)
+    places = [sum(digit is not None for digit in digits[:at]) for at in range(len(digits) + 1)]
+    kept = dict[int, str]()
+    for before, sign in signs:
+        place = places[before]
+        if before == 0 or 0 < place < places[-1]:
+            kept.setdefault(place, sign)
+    return tuple(kept.items())
+
+
+def _join(digits: Sequence[int | None], signs: Sequence[tuple[int, str]]) -> str:
+    """The text of digits and signs, as `_keep_signs` takes them; without what is None."""
+    parts = [str(digit) for digit in digits if digit is not None]
+    for place, sign in reversed(_keep_signs(digits, signs)):
+        parts.insert(place, sign)
+    return "".join(parts)
 
 
 def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     """A number with the digits that a field chose."""
     accepted = tuple(digit for digit in digits if digit.accepted)
-    signs, text = _signs(number, field), _accepted_text(number, digits, field)
+    text = _accepted_text(number, digits, field)
+    signs = _keep_signs(_accepted_values(digits), _signs(number, field))
     if accepted == number.digits and text == number.guess:
         return replace(number, digits=accepted)
     # A field settles neither clear digits nor ink that belongs to no digit.
@@ -206,7 +225,7 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     pairs = list(zip(number.digits, digits, strict=True))
     if any(old.accepted and new.accepted and old.digit != new.digit for old, new in pairs):
         doubts.append("a digit was clear, and read as another one")
-    if number.signs and not signs:
+    if len(signs) < len(number.signs):
         doubts.append("a decimal separator or a minus was left out")
     if _may_be_longer(number, digits, field):
         doubts.append("a digit in doubt was left out, and may belong to it")

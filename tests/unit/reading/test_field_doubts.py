@@ -94,6 +94,35 @@ def test_a_digit_in_doubt_is_not_left_out_silently():
     assert (number.text, number.complete) == ("5", True)
 
 
+LEFT_OUT = "a decimal separator or a minus was left out"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "signs", "doubts"),
+    [
+        ("?,50", "50", (), [LEFT_OUT]),
+        ("50,?", "50", (), [LEFT_OUT]),
+        ("5.?.0", "5.0", ((1, "."),), [LEFT_OUT]),
+        ("5,?0", "5,0", ((1, ","),), []),
+        ("5?,0", "5,0", ((1, ","),), []),
+    ],
+)
+def test_signs_beside_a_digit_that_is_left_out_stay_between_digits(before, after, signs, doubts):
+    digits, marks = list[Digit](), list[Mark]()
+    for place, character in enumerate(before):
+        x = 22 * place
+        if character == "?":
+            digits.append(replace(make_digit({7: 0.99}, is_digit=0.3), box=(x, 0, 20, 40)))
+        elif character.isdecimal():
+            digits.append(replace(make_digit({int(character): 0.999}), box=(x, 0, 20, 40)))
+        else:
+            marks.append(Mark("comma" if character == "," else "point", (x + 6, 34, 5, 8), 0))
+    reading = read(digits, *marks)
+    assert reading.text == before
+    (number,) = apply_field(reading, Field(expect=2)).numbers
+    assert (number.text, number.signs, list(number.reasons[1:])) == (after, signs, doubts)
+
+
 @pytest.mark.parametrize(("gap", "texts"), [(0.5, ["1", "2"]), (math.inf, ["12"]), (None, ["12"])])
 def test_numbers_are_separated_as_in_the_reading(gap, texts):
     reading = read(place("12", 0, 60), gap=gap)
