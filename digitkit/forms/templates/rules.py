@@ -7,7 +7,7 @@ import graphlib
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from functools import cache
 
 from digitkit.errors import TemplateError
@@ -62,7 +62,10 @@ class Rule:
         """
         total = values[self.target]
         with localcontext(prec=PRECISION, rounding=ROUND_HALF_UP):
-            return self.evaluate(values).quantize(total) == total
+            try:
+                return self.evaluate(values).quantize(total) == total
+            except InvalidOperation:  # of more digits than any field has
+                return False
 
     def __str__(self) -> str:
         return f"{self.target} = {self.expression}"
