@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from digitkit.errors import ConfigError, one_line
@@ -79,12 +80,13 @@ def load_checksum(text: str) -> Checksum:
     sys.path.insert(0, folder)
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the user's module raises
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         raise ConfigError(
             f"{text} cannot be loaded: {one_line(error)}", field="checksum"
         ) from error
     finally:
-        sys.path.remove(folder)
+        with suppress(ValueError):  # the module may have removed it
+            sys.path.remove(folder)
     if not callable(found):
         raise ConfigError(f"{text} is not a function", field="checksum")
     return found  # type: ignore[no-any-return]

@@ -64,7 +64,7 @@ class FormField:
             return False
         try:
             result: object = self.check(digits)
-        except Exception as error:  # whatever a function of the user's raises
+        except (Exception, SystemExit) as error:  # whatever a function of the user's raises
             reason = one_line(error)
             raise ConfigError(
                 f"the checksum of {self.name} failed on {digits}: {reason}"

@@ -152,6 +152,11 @@ def test_a_checksum_of_the_users_own(tmp_path, monkeypatch):
     (template,) = load_templates([write_form(tmp_path)], {"a": even})
     assert template.fields[1].find_fault("12") is None
     assert "checksum" in template.fields[1].find_fault("13")
+    (tmp_path / "own_script.py").write_text("import sys\nsys.exit()\n")
+    assert "SystemExit" in error_of(ConfigError, load_checksum, "own_script:even").problem
+    (tmp_path / "own_path.py").write_text("import sys\nsys.path.pop(0)\ndef f(text): sys.exit(3)\n")
+    (template,) = load_templates([write_form(tmp_path)], {"a": load_checksum("own_path:f")})
+    assert "failed on 12: 3" in error_of(ConfigError, template.fields[1].find_fault, "12").problem
     for text in ("own_sums", "own_sums:", ":even", "own_sums:odd", "own_sums:X", "no_module:f"):
         assert error_of(ConfigError, load_checksum, text).field == "checksum"
     error = error_of(ConfigError, load_templates, [template], {"a": even, "x": even})
@@ -169,6 +174,12 @@ def test_a_rule_is_exact_and_knows_only_arithmetic():
     rule = make_rule("c", "2 * (a - b) + 0.1", ["a", "b", "c"])
     assert rule.evaluate({"a": Decimal("0.3"), "b": Decimal("0.1")}) == Decimal("0.5")
     assert RULES.strip().endswith('"a + b"')
+
+
+def test_a_product_that_no_field_can_have_breaks_its_rule():
+    rule = make_rule("c", "*".join("a" * 45), ["a", "c"])
+    assert not rule.holds({"a": Decimal(10**10), "c": Decimal(0)})
+    assert rule.holds({"a": Decimal(1), "c": Decimal(1)})
 
 
 @pytest.mark.parametrize(
