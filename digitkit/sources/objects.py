@@ -235,7 +235,10 @@ def _from_pillow(image: Any, exif: bool) -> U8:
     """The pixels of Pillow's current frame, converted as those of files are."""
     name = _name(image)
     try:
-        image.load()
+        try:
+            image.load()
+        except (AssertionError, AttributeError) as error:  # it has no file any more
+            raise ValueError("its file is closed; read it within its with block") from error
         orientation = image.getexif().get(_ORIENTATION, 1) if exif else 1
         pixels = _pillow_pixels(image)
     except _PILLOW_ERRORS as error:

@@ -249,6 +249,9 @@ def test_damaged_files_that_pillow_opened(reader, tmp_path, page):
     closed = Image.open(path)
     closed.close()
     error_of(ImageError, reader.read, closed)
+    with Image.open(path) as left:
+        pass
+    assert "within its with block" in error_of(ImageError, reader.read, left).problem
 
 
 def test_pillow_is_never_imported(digit_file):
