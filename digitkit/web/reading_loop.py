@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -146,12 +146,10 @@ class ReadingLoop:
             limits = VideoLimits(config.max_frames, config.duration)
             frames = read_frames(items, exif=reader.obeys_exif, limits=limits)
         frames = takewhile(lambda _: not self._stopped, frames)
-        with closing(read_each(reader, frames)) as outcomes:
+        with self._live or nullcontext(), closing(read_each(reader, frames)) as outcomes:
             deliver(
                 outcomes,
                 [self._sink],
                 Reporting.create(reader, config),
                 on_failure=lambda failure: self._notice(f"{failure.name}: {failure.error}"),
             )
-        if self._live is not None:
-            self._live.close()

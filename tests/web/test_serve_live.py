@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,15 @@ from support.mjpeg import Server
 from support.paths import ROOT
 from support.serving import Serving, until
 
+from digitkit import Reader
+from digitkit.errors import ModelRunError
 from digitkit.images.cv import cv2
+from digitkit.sources.camera_names import camera_name
 
 pytest.importorskip("uvicorn")
+
+from digitkit.web.reading_loop import ReadingLoop
+from digitkit.web.serve_config import ServedConfig
 
 PAGE = cv2.imread(str(ROOT / "data" / "samples" / "page.jpg"))
 
@@ -168,6 +175,21 @@ def test_a_camera_that_is_not_there_is_waited_for(tmp_path):
         health = service.client.get("api/health").json()
         assert health["status"] == "degraded"
         assert until(lambda: service.client.get("api/health").json()["camera"]["note"])
+
+
+def test_a_camera_is_closed_where_reading_fails(monkeypatch):
+    def fail(reader, frame):
+        raise ModelRunError("the model fails")
+
+    monkeypatch.setattr(Reader, "read_frame", fail)
+    view, said = SimpleNamespace(ended=None), []
+    with Server(Camera()) as server:
+        loop = ReadingLoop(ServedConfig(camera=server.url), Reader(), None, view, said.append)
+        loop.start()
+        until(lambda: said)
+        names = camera_name(server.url), "reads"
+        until(lambda: not any(thread.name in names for thread in threading.enumerate()))
+    assert said == [view.ended] == ["the model fails"]
 
 
 def test_files_are_read_once_and_are_in_the_history(tmp_path):
