@@ -138,11 +138,11 @@ def check_template(
         (loaded,) = load_templates([template], functions)
         path = out or Path(f"{template.stem}-check.png")
         refuse_to_replace(path, [template, loaded.reference_path])
+        if not Registrar(loaded.reference).is_usable:
+            raise TemplateError("its reference has too little print", subject=str(template))
         atomic.write_bytes(path, encode_png(draw_fields(loaded.reference, loaded.fields)))
         rules = f"{len(loaded.rules)} rule{'s' * (len(loaded.rules) != 1)}"
         lines = [f"{loaded.name}: {len(loaded.fields)} fields, {rules}"]
-        if not Registrar(loaded.reference).is_usable:
-            raise TemplateError("its reference has too little print", subject=str(template))
         return path, lines
     form = Form(template, checksums=functions)
     frame = load_frame(picture)
