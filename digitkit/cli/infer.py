@@ -183,6 +183,7 @@ def command(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from digitkit.inference.infer_config import InferConfig
     from digitkit.inference.infer_job import run_infer
+    from digitkit.inference.infer_values import RESUMABLE
     from digitkit.inference.parsing import parse_size, parse_workers
 
     settings = None
@@ -231,14 +232,16 @@ def command(
     if job.resolved_format != "text":
         write_utf8()
     piped = job.output is not None or not sys.stdout.isatty()  # else the lines show how it goes
+    resumable = RESUMABLE
     with reading_bar(wanted=piped and job.camera is None and not job.quiet) as bar:
         if form or checksum or corrections:
-            from digitkit.forms.forms_job import FormConfig, run_forms
+            from digitkit.forms.forms_job import FORM_RESUMABLE, FormConfig, run_forms
 
             forms = FormConfig(
                 tuple(map(Path, form or ())), tuple(checksum or ()), tuple(corrections or ())
             )
             read = partial(run_forms, job, sys.stdout, forms=forms)
+            resumable = FORM_RESUMABLE
         elif job.engine == "ray":
             from digitkit.cluster.ray_job import run_on_ray
 
@@ -248,7 +251,7 @@ def command(
         try:
             summary = read(on_failure=bar.fail, notice=print_notice, progress=bar.report)
         except KeyboardInterrupt:
-            print_stopped(job)
+            print_stopped(job, resumable)
             raise typer.Exit(INTERRUPTED) from None
     if not job.quiet:
         print_summary(summary, job)

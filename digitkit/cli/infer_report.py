@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from digitkit.errors import printable_path
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
+    from digitkit.choices import OutputFormat
     from digitkit.inference.infer_config import InferConfig
     from digitkit.inference.pipeline import Summary
     from digitkit.sources.frames import Failure
@@ -149,13 +150,16 @@ def _print_counts(summary: Summary, job: InferConfig) -> None:
             print_notice("no report was written: it is made by a run that is not stopped")
 
 
-def print_stopped(job: InferConfig) -> None:
-    """What Ctrl-C left of a run that ended without a summary."""
+def print_stopped(job: InferConfig, resumable: Sequence[OutputFormat]) -> None:
+    """What Ctrl-C left of a run that ended without a summary; formats that can be continued."""
     if _is_continuable(job):
         where = job.output_address or job.output
         print_notice(f"stopped; what was read before is in {where}: continue with --resume")
-    elif job.output is not None and not job.is_resumable():
-        print_notice(f"stopped: {job.output} was not written; .jsonl and .csv can be continued")
+    elif job.output is not None and not job.is_resumable(resumable):
+        others = ", ".join(f".{name}" for name in resumable[:-1])
+        print_notice(
+            f"stopped: {job.output} was not written; {others} and .{resumable[-1]} can be continued"
+        )
     elif job.report is not None:
         print_notice("stopped: no report was written")
     else:

@@ -45,7 +45,7 @@ OTHERS = ("camera", "watch", "gap", "expect", "pattern", "annotate", "explain", 
           "hold", "engine")  # fmt: skip
 """Fields of an `InferConfig` that say nothing of forms."""
 
-RESUMABLE: tuple[OutputFormat, ...] = ("jsonl", "csv")
+FORM_RESUMABLE: tuple[OutputFormat, ...] = ("jsonl", "csv")
 """Formats of forms that a run can continue."""
 
 
@@ -75,7 +75,7 @@ class FormConfig:
         given = [name for name in OTHERS if getattr(config, name) != getattr(InferConfig, name)]
         if given:
             raise ConfigError("cannot be combined with forms", field=given[0])
-        if config.resume and not config.is_resumable(RESUMABLE):
+        if config.resume and not config.is_resumable(FORM_RESUMABLE):
             raise ConfigError("requires forms to be written as jsonl or csv", field="resume")
         if config.rotating is not None and config.output is None:
             raise ConfigError(
@@ -263,7 +263,7 @@ def _open_sink(
         return rows
     stream: Stream = stdout
     has_header = False
-    if config.is_resumable(RESUMABLE):
+    if config.is_resumable(FORM_RESUMABLE):
         header = describe_run(config, form.classifier) | _describe_forms(forms)
         lines = open_resumable_lines(config, header, columns, outputs)
         stream, has_header = stack.enter_context(lines)

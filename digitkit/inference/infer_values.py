@@ -28,6 +28,9 @@ DEFAULT_RETRY = 30.0
 DEFAULT_HOLD = 5
 """Frames that a number must be stable for before it is reported."""
 
+RESUMABLE: tuple[OutputFormat, ...] = ("jsonl", "csv", "parquet")
+"""Formats of readings that a run can continue."""
+
 MAX_LOG_MB, MAX_LOG_FILES = 1e6, 1000
 """Largest rotating file, megabytes, and most of them."""
 
@@ -193,7 +196,7 @@ class InferValues:
         """Whether an output that is there is continued."""
         return self.resume or self.watch is not None
 
-    def is_resumable(self, formats: Sequence[OutputFormat] = ("jsonl", "csv", "parquet")) -> bool:
+    def is_resumable(self, formats: Sequence[OutputFormat] = RESUMABLE) -> bool:
         """Whether what is read stays in the output where the run is interrupted, and continues.
 
         Args:

@@ -14,12 +14,14 @@ from support.documents import write_tiff
 from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, sheet, write_form
 from support.paths import ROOT
 
+from digitkit import Form
 from digitkit.forms.blank.propose import propose_fields
 from digitkit.forms.output.drawing import BLUE, COLOURS, draw_fields
 from digitkit.forms.output.tables import FormLines
 from digitkit.forms.registration.matching import Registrar
 from digitkit.forms.templates.template import FormField
 from digitkit.images.cv import cv2
+from digitkit.system.hashes import file_sha256
 
 SAMPLE = ROOT / "data/samples/form"
 
@@ -215,6 +217,17 @@ def test_options_that_do_not_go_with_forms(scans, template, options, tmp_path, m
     assert options[0] in result.stderr
 
 
+@pytest.mark.parametrize("suffix", ["xlsx", "parquet"])
+def test_ctrl_c_says_which_tables_can_be_continued(scans, template, tmp_path, monkeypatch, suffix):
+    def interrupt(self, frame):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Form, "read_frame", interrupt)
+    result = run("infer", scans, "--form", template, "--output", tmp_path / f"out.{suffix}")
+    assert result.exit_code == 130
+    assert f"out.{suffix} was not written; .jsonl and .csv can be continued" in result.stderr
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "csv"])
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("workers", [1, 2])
@@ -362,6 +375,18 @@ def test_new_writes_a_template_to_add_fields_to_where_none_are_found(tmp_path):
     with out.open("a", encoding="utf-8") as file:
         file.write('[[field]]\nname = "rating"\nbox = [280, 380, 40, 40]\n')
     assert run("form", "check", out, "--out", tmp_path / "check.png").exit_code == 0
+
+
+def test_check_writes_no_picture_of_a_reference_that_no_form_is_found_by(tmp_path):
+    template, out = write_form(tmp_path), save(tmp_path / "check.png", sheet())
+    printed = template.with_suffix(".png")
+    known = file_sha256(printed)
+    save(printed, np.full_like(blank_form(), 255))
+    template.write_text(template.read_text("utf-8").replace(known, file_sha256(printed)), "utf-8")
+    before = out.read_bytes()
+    line = one_error_line(run("form", "check", template, "--out", out), 2)
+    assert "too little print" in line
+    assert out.read_bytes() == before
 
 
 def test_check_finds_the_form_once(scans, template, tmp_path, monkeypatch):

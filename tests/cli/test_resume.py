@@ -99,7 +99,7 @@ def test_ctrl_c_keeps_what_was_read_and_resume_reads_the_rest(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--output", "out.txt"), "out.txt was not written"),
+        (("--output", "out.txt"), "out.txt was not written; .jsonl, .csv and .parquet can be"),
         (("--report", "report.html"), "no report was written"),
     ],
 )
