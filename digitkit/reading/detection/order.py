@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from digitkit.arrays import F64, Box
-from digitkit.boxes import chunk_slices
+from digitkit.boxes import chunk_slices, middle_x
 from digitkit.reading.results import Digit, Mark
 
 GUTTER = 1.8
@@ -81,7 +81,7 @@ def order_digits(digits: Sequence[Digit]) -> list[tuple[int, int]]:
             if home is not None:
                 rows[row].remove(i)
                 rows[home].append(i)
-                rows[home].sort(key=lambda k: boxes[k][0] + boxes[k][2] / 2)
+                rows[home].sort(key=lambda k: middle_x(boxes[k]))
     numbers = {row: number for number, row in enumerate(sorted(sure))}
     for row in sorted(rows.keys() - sure):
         numbers[row] = len(numbers)
@@ -104,9 +104,8 @@ def number_rows(
     rows += [row for row in order if row in present - sure]
     numbers, places = ({row: i for i, row in enumerate(each)} for each in (rows, order))
 
-    def place(digit: Digit) -> tuple[int, int]:
-        x, _, w, _ = digit.row_box
-        return places[digit.row], 2 * x + w
+    def place(digit: Digit) -> tuple[int, float]:
+        return places[digit.row], middle_x(digit.row_box)
 
     return (
         tuple(replace(each, row=numbers[each.row]) for each in sorted(digits, key=place)),

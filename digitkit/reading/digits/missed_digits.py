@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.boxes import clip_box, overlap_fraction
+from digitkit.boxes import clip_box, middle_x, overlap_fraction
 from digitkit.images.cv import cv2
 from digitkit.reading.detection.detections import MIN_REPORTED, ClassifiedDetection, Detection, Page
 from digitkit.reading.digits.fusion import classify_in_line
@@ -102,11 +102,7 @@ def _insert(
     """The digits in reading order with new ones, without those that these replace."""
     kept = [row_digit for row_digit in row_digits if row_digit not in replaced]
 
-    def place(row_digit: RowDigit) -> tuple[int, int]:
-        x, _, w, _ = row_digit.digit.row_box
-        return row_digit.row, 2 * x + w
-
-    return sorted([*kept, *new], key=place)
+    return sorted([*kept, *new], key=lambda each: (each.row, middle_x(each.digit.row_box)))
 
 
 def _look_at(

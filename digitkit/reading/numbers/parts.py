@@ -127,7 +127,7 @@ def place_parts(
     ]
     filled = {part.cell for part in parts if part.digit}
     parts = [_doubt_sign(part, filled) for part in parts]
-    parts.sort(key=lambda part: 2 * part.item.row_box[0] + part.item.row_box[2])
+    parts.sort(key=lambda part: middle_x(part.item.row_box))
     return [_doubt_stroke(part, parts) for part in parts]
 
 
