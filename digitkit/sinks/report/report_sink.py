@@ -14,14 +14,22 @@ from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
 
 
-class ReportSink:
-    """Collects readings for a report; see `open_report`."""
+class BuilderSink:
+    """Collects what is read, and what fails, for a report."""
 
     wants_every_frame = False
 
     def __init__(self, builder: ReportBuilder) -> None:
         """Collect into a builder."""
         self._builder = builder
+
+    def fail(self, failure: Failure) -> None:
+        """Collect a failure."""
+        self._builder.fail(failure)
+
+
+class ReportSink(BuilderSink):
+    """Collects readings for a report; see `open_report`."""
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Collect a reading."""
@@ -33,10 +41,6 @@ class ReportSink:
         ]
         picture = UprightFrame(frame, reading.turn)
         self._builder.add(picture, lines, reading.verdict, review_items(frame, reading))
-
-    def fail(self, failure: Failure) -> None:
-        """Collect a failure."""
-        self._builder.fail(failure)
 
 
 def _to_line(number: Number, *, is_dropped: bool = False) -> Line:
