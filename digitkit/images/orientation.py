@@ -19,6 +19,9 @@ EXIF_BYTES = 1 << 16
 MAX_CHUNKS = 100_000
 """Chunks of a PNG or WebP file among which the EXIF data is searched."""
 
+ORIENTATION_TAG = 0x0112
+"""The tag of TIFF and EXIF that says how a picture is turned."""
+
 MAX_TIFF_TAGS = 512
 """Tags of a TIFF directory or of EXIF data that are read."""
 
@@ -39,7 +42,7 @@ def read_exif_orientation(data: bytes) -> int:
     if start < 0:
         return 1
     block = data[start : start + EXIF_BYTES]
-    orientation = read_tiff_tags(block.removeprefix(b"Exif\x00\x00")).get(0x0112, 1)
+    orientation = read_tiff_tags(block.removeprefix(b"Exif\x00\x00")).get(ORIENTATION_TAG, 1)
     return orientation if 1 <= orientation <= 8 else 1
 
 

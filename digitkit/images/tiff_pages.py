@@ -7,10 +7,10 @@ import struct
 from digitkit.arrays import U8
 from digitkit.images.decode import decode_pixels
 from digitkit.images.guards import check_claimed_size
-from digitkit.images.orientation import MAX_TIFF_TAGS
+from digitkit.images.orientation import MAX_TIFF_TAGS, ORIENTATION_TAG
 from digitkit.images.pages import MAX_PAGES, Pages
 
-_SUBFILE_TYPE, _ORIENTATION, _SHORT = 254, 274, 3
+_SUBFILE_TYPE, _SHORT = 254, 3
 _REDUCED, _MASK = 1, 4
 
 
@@ -101,5 +101,5 @@ class TiffPages(Pages):
         for number in range(min(entries, MAX_TIFF_TAGS)):
             entry = first + size * number
             tag, kind = struct.unpack_from(f"{self._order}HH", self._data, entry)
-            if (tag, kind) == (_ORIENTATION, _SHORT):
+            if (tag, kind) == (ORIENTATION_TAG, _SHORT):
                 struct.pack_into(f"{self._order}H", self._data, entry + value, 1)

@@ -25,7 +25,7 @@ from digitkit.errors import (
 from digitkit.images.convert import from_array
 from digitkit.images.cv import out_of_memory
 from digitkit.images.decode import MAX_FILE_BYTES
-from digitkit.images.orientation import turn_upright
+from digitkit.images.orientation import ORIENTATION_TAG, turn_upright
 from digitkit.sources.files import (
     INPUT_ERRORS,
     FileOpener,
@@ -72,7 +72,6 @@ it; the bytes of an image file; a binary file; or an image of Pillow, of any mod
 T = TypeVar("T")
 
 _ERRORS: tuple[type[DigitkitError], ...] = (*INPUT_ERRORS, InputTypeError)
-_ORIENTATION = 0x0112
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error)
 """What Pillow raises at a damaged file, which it reads when its pixels are wanted."""
 
@@ -239,7 +238,7 @@ def _from_pillow(image: Any, exif: bool) -> U8:
             image.load()
         except (AssertionError, AttributeError) as error:  # it has no file any more
             raise ValueError("its file is closed; read it within its with block") from error
-        orientation = image.getexif().get(_ORIENTATION, 1) if exif else 1
+        orientation = image.getexif().get(ORIENTATION_TAG, 1) if exif else 1
         pixels = _pillow_pixels(image)
     except _PILLOW_ERRORS as error:
         raise ImageError(f"Pillow cannot decode it ({one_line(error)})", subject=name) from error
