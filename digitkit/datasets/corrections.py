@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+import string
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -53,8 +54,6 @@ MAX_FILE_BYTES = 1_000_000_000
 
 MAX_IMAGES = 100
 """Most images of a correction."""
-
-LABELS = "0123456789"
 
 _SIDE = 28
 
@@ -107,7 +106,7 @@ def _labels(text: str, count: int) -> tuple[str, ...] | None:
     """See `Correction.labels`; `count` is the number of images."""
     if not text:
         return (NONE,) * count
-    digits = [character for character in text if character in LABELS]
+    digits = [character for character in text if character in string.digits]
     return tuple(digits) if len(digits) == count else None
 
 
@@ -331,7 +330,7 @@ def load_corrections(folder: Path) -> tuple[DigitData | None, Images]:
     images: list[U8] = []
     labels: list[int] = []
     others: list[U8] = []
-    for label in (*LABELS, NONE):
+    for label in (*string.digits, NONE):
         for path in sorted((folder / label).glob("*.png")):
             if atomic.is_leftover(path.name):
                 continue
