@@ -308,7 +308,7 @@ def write_each(
     *,
     on_failure: Callable[[Failure], None],
     is_news: Callable[[Frame, _Reading], bool] = lambda frame, reading: True,
-    stoppable: bool = False,
+    stoppable: bool,
 ) -> Summary:
     """Write each reading to the sinks, and count it.
 

@@ -142,15 +142,20 @@ class Sheet:
         elif value is not None:
             self._sheet.write_number(self._rows, place, value, formats[form])
 
-    def add_picture(self, column: str, make: Callable[[], U8], text: str) -> None:
-        """Put a picture, made as by `fit_picture`, into the last row; `text` describes it."""
+    def add_picture(self, make: Callable[[], U8], text: str) -> None:
+        """Put a picture into the column ``picture`` of the last row.
+
+        Args:
+            make: makes it, as `fit_picture` does.
+            text: describes it.
+        """
         if self._pictures == MAX_PICTURES:
-            self._put(column, "not shown")
+            self._put("picture", "not shown")
             return
         self._pictures += 1
         self._sheet.insert_image(
             self._rows,
-            self._places[column],
+            self._places["picture"],
             "number.jpg",
             {
                 "image_data": io.BytesIO(encode_jpeg(make())),

@@ -58,7 +58,7 @@ class XlsxSink:
             self._put(record)
             number = record.number
             if number is not None and not number.complete and record.event != "disappeared":
-                self._sheet.add_picture("picture", partial(crop, number), number.text)
+                self._sheet.add_picture(partial(crop, number), number.text)
 
     def fail(self, failure: Failure) -> None:
         """Write a row with the error.

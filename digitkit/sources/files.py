@@ -80,9 +80,7 @@ def expand_sources(
             yield source
 
 
-def list_sources(
-    sources: Iterable[str], *, nul: bool = False
-) -> Iterator[str | ImageBytes | Failure]:
+def list_sources(sources: Iterable[str], *, nul: bool) -> Iterator[str | ImageBytes | Failure]:
     """The sources as they are named, with those of a list on standard input; see `expand_sources`.
 
     Yields:

@@ -176,4 +176,4 @@ class FormTable:
         }  # fmt: skip
         self._doubts.add_row(values, tall=True)
         if one.crop is not None:
-            self._doubts.add_picture("picture", partial(fit_picture, one.crop), one.text)
+            self._doubts.add_picture(partial(fit_picture, one.crop), one.text)

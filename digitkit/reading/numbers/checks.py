@@ -60,7 +60,7 @@ THOUSANDS = 3
 def flag_numbers(
     numbers: Sequence[Number],
     digits: Sequence[Digit],
-    marks: Sequence[Mark] = (),
+    marks: Sequence[Mark],
     *,
     may_be_several: bool,
 ) -> list[Number]:
