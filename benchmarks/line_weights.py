@@ -24,7 +24,7 @@ from digitkit.arrays import F64, U8, Box
 from digitkit.boxes import is_at
 from digitkit.datasets.digits import DigitData
 from digitkit.images.grey import GreyImage
-from digitkit.reading.networks.combining import MIN_PROBABILITY
+from digitkit.reading.networks.combining import PROBABILITY_FLOOR
 from digitkit.reading.networks.detector import Detector
 from digitkit.reading.networks.line_reader import SIGN, SPOILED, LineReader
 from digitkit.reading.rows.lines import read_lines
@@ -73,7 +73,7 @@ def read_digits(
 
 def fit(own: F64, row: F64, labels: Labels) -> tuple[list[float], F64]:
     """The weights that make the labels most likely; and the combined probabilities ``[N, 11]``."""
-    x, y = (torch.from_numpy(np.log(np.maximum(each, MIN_PROBABILITY))) for each in (own, row))
+    x, y = (torch.from_numpy(np.log(np.maximum(each, PROBABILITY_FLOOR))) for each in (own, row))
     none = torch.nn.functional.one_hot(torch.tensor(NO_DIGIT), NO_DIGIT + 1).double()
     weights = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")

@@ -28,7 +28,7 @@ MAX_TRIED = 3000
 MAX_TEXTS = 100
 """Texts of a field that are kept, the most probable ones."""
 
-MIN_PROBABILITY = 1e-7
+MIN_TRIED_PROBABILITY = 1e-7
 """A less probable hypothesis is not tried."""
 
 PASS_RATES = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
@@ -190,7 +190,7 @@ def _of_segmentation(
     one: FormField, segmentation: int, options: Sequence[Sequence[Option]], share: float
 ) -> Iterator[Candidate]:
     for number, (probability, choice) in enumerate(k_best_choices(options)):
-        if number and probability * share < MIN_PROBABILITY:
+        if number and probability * share < MIN_TRIED_PROBABILITY:
             return
         taken = [each[k].digit or 0 for each, k in zip(options, choice, strict=True)]
         yield Candidate(one.to_text(taken), probability * share, tuple(taken), segmentation)
@@ -336,7 +336,9 @@ def _decide_together(
     fits: list[tuple[float, list[Candidate]]] = []
     if all(options):
         for probability, choice in islice(k_best_choices(options), MAX_TRIED):
-            if probability < MIN_PROBABILITY * 1e-3 or (fits and probability < fits[0][0] * 1e-4):
+            if probability < MIN_TRIED_PROBABILITY * 1e-3 or (
+                fits and probability < fits[0][0] * 1e-4
+            ):
                 break
             chosen = [each[k] for each, k in zip(options, choice, strict=True)]
             if _holds(rules, {n: c.text for n, c in zip(names, chosen, strict=True)}):

@@ -13,7 +13,7 @@ from digitkit.forms.fields.field_ink import Place
 from digitkit.models.classifier import Prediction
 from digitkit.reading.numbers.k_best import Option
 
-MIN_PROBABILITY = 1e-4
+MIN_DIGIT_PROBABILITY = 1e-4
 """Less probable digits are never tried: a rule across fields decides between many."""
 
 FIELD_ODDS = 50.0
@@ -90,12 +90,12 @@ class Hypotheses:
 
 
 def to_options(prediction: Prediction) -> tuple[Option, ...]:
-    """What a digit may be, the most likely first, down to `MIN_PROBABILITY`."""
+    """What a digit may be, the most likely first, down to `MIN_DIGIT_PROBABILITY`."""
     is_digit = FIELD_ODDS * prediction.is_digit
     is_digit /= is_digit + max(1 - prediction.is_digit, 0.0)
     likely = prediction.probabilities.astype(np.float64) * is_digit
     likely /= max(1.0, float(prediction.probabilities.sum()))
-    options = [Option(d, float(p)) for d, p in enumerate(likely) if p >= MIN_PROBABILITY]
+    options = [Option(d, float(p)) for d, p in enumerate(likely) if p >= MIN_DIGIT_PROBABILITY]
     return tuple(sorted(options, key=lambda option: -option.probability))
 
 

@@ -51,7 +51,7 @@ SEEN_PRIORS = (0.03, 1.0, 0.03)
 MIN_OTHER_IN_CUT = 0.5
 """Probability from which another digit that the line reader sees in cut ink makes it doubtful."""
 
-MIN_SIGN = 0.9
+MIN_SIGN_IN_ONE = 0.9
 """Probability from which a sign that the line reader sees makes a 1 doubtful: a slash is as high.
 Of 539 1s that were read right it was higher for 0.2%, of 91 slashes and brackets for 68%."""
 
@@ -329,4 +329,4 @@ def _agreement(segment: Segment, line: FieldLine) -> float:
 def _may_be_sign(reading: SegmentReading) -> bool:
     """Whether the line reader sees a sign where a 1 is read."""
     prediction, _, row = reading
-    return row is not None and prediction.digit == 1 and bool(row[SIGN] > MIN_SIGN)
+    return row is not None and prediction.digit == 1 and bool(row[SIGN] > MIN_SIGN_IN_ONE)

@@ -17,7 +17,7 @@ from digitkit.arrays import F32
 from digitkit.models.classifier import Prediction
 from digitkit.reading.detection.detections import ClassifiedDetection, Detection, Page
 from digitkit.reading.digits.slashes import measure_lean
-from digitkit.reading.networks.combining import MIN_PROBABILITY, Weights, combine
+from digitkit.reading.networks.combining import PROBABILITY_FLOOR, Weights, combine
 from digitkit.reading.networks.line_reader import MIN_SIGN, SIGN
 from digitkit.reading.results import Digit
 from digitkit.reading.rows.layout import RowDigit
@@ -143,7 +143,7 @@ def combine_in_row(own: Prediction, probabilities: F32, *, has_signs: bool) -> P
         probabilities: what the row shows there, float32 ``[15]``.
         has_signs: whether the page has other signs or points, which only matters for a 1.
     """
-    least_sign = MIN_PROBABILITY
+    least_sign = PROBABILITY_FLOOR
     if own.digit == 1:
         least_sign = SLASH if has_signs else RARE_SLASH
     return combine(own, probabilities, PAGE_WEIGHTS, least_sign)

@@ -27,7 +27,7 @@ from digitkit.reading.marks.touching import (
     find_points,
 )
 from digitkit.reading.networks.line_reader import POINT
-from digitkit.reading.numbers.grouping import BEFORE_MINUS, is_minus_by_gaps
+from digitkit.reading.numbers.grouping import MIN_BEFORE_MINUS, is_minus_by_gaps
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.rows.layout import STRIP_HALF_HEIGHT, RowDigit
 from digitkit.reading.rows.lines import TextLine
@@ -236,7 +236,7 @@ def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Ro
     starts = (left for left in digits if left > dash.left)
     before = dash.left - max(ends, default=-math.inf)
     after = min(starts, default=math.inf) - dash.left - dash.width
-    return before < BEFORE_MINUS and not is_minus_by_gaps(before, after)
+    return before < MIN_BEFORE_MINUS and not is_minus_by_gaps(before, after)
 
 
 def _is_shown_as_point(line: TextLine, shape: Shape) -> bool:

@@ -23,7 +23,7 @@ from digitkit.reading.marks.signs import (
     may_lead,
 )
 from digitkit.reading.networks.line_reader import NONE, POINT, SIGN, is_spoiled, letter_probability
-from digitkit.reading.numbers.grouping import NEAR_INK, SEPARATORS
+from digitkit.reading.numbers.grouping import MAX_INK_DISTANCE, SEPARATORS
 from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, MAX_MATCH_DISTANCE, Peak, TextLine
@@ -311,7 +311,7 @@ def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     """Whether ink stands like a digit of a number, between two others."""
     x, _, width, height = mark.row_box
     boxes = [row_digit.digit.row_box for row_digit in own if row_digit.digit.accepted]
-    near = NEAR_INK * strip.digit_height
+    near = MAX_INK_DISTANCE * strip.digit_height
     before = any(0 <= x - left - wide <= near for left, _, wide, _ in boxes)
     after = any(0 <= left - x - width <= near for left, _, wide, _ in boxes)
     return before and after and height >= MIN_TALL * strip.digit_height

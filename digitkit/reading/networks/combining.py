@@ -15,7 +15,7 @@ from digitkit.reading.networks.line_reader import SPOILED
 DIGITS = 10
 """The first so many probabilities are of the digits; what follows is none."""
 
-MIN_PROBABILITY = 1e-5
+PROBABILITY_FLOOR = 1e-5
 """Probabilities are not taken for less than this."""
 
 
@@ -37,7 +37,7 @@ class Weights(NamedTuple):
 
 
 def combine(
-    own: Prediction, other: F32, weights: Weights, least_sign: float = MIN_PROBABILITY
+    own: Prediction, other: F32, weights: Weights, least_sign: float = PROBABILITY_FLOOR
 ) -> Prediction:
     """What a digit is by the classifier and by another network.
 
@@ -51,16 +51,16 @@ def combine(
             taken for less than this, 0–1.
     """
     sign, rest = (
-        max(float(other[DIGITS]), MIN_PROBABILITY),
+        max(float(other[DIGITS]), PROBABILITY_FLOOR),
         float(other[DIGITS + 1 : SPOILED].sum()),
     )
     by_sign = max(1 - own.is_digit, least_sign) ** weights.own
-    by_rest = max(1 - own.is_digit, MIN_PROBABILITY) ** weights.own
+    by_rest = max(1 - own.is_digit, PROBABILITY_FLOOR) ** weights.own
     none = weights.none + math.log((sign * by_sign + rest * by_rest) / (sign + rest))
     none += weights.other * math.log(sign + rest)
-    logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, MIN_PROBABILITY))
+    logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, PROBABILITY_FLOOR))
     logs = np.append(
-        logs + weights.other * np.log(np.maximum(other[:DIGITS], MIN_PROBABILITY)), none
+        logs + weights.other * np.log(np.maximum(other[:DIGITS], PROBABILITY_FLOOR)), none
     )
     both = np.exp(logs - logs.max())
     return to_prediction(both / both.sum())

@@ -20,24 +20,24 @@ from digitkit.reading.numbers.neighbours import (
 from digitkit.reading.numbers.parts import gaps_within, measure_height
 from digitkit.reading.results import Digit, Mark, MarkKind, Number, group_by_row
 
-SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
+MIN_SINGLE_SPACE, MIN_SEVERAL_SPACES, MIN_SPACE_RATIO = 0.35, 0.2, 2.0
 """A gap within a number may be between two from the first width on, and several gaps from the
 second on, in heights, if they are so many times as wide as all others: as wide as a space in a
 close hand."""
 
-MAX_SINGLE = 1 / 3
+MAX_SINGLES_PER_SPACE = 1 / 3
 """Maximum number of single digits between such spaces, in the number of spaces; with any, each is
 as wide as a single space."""
 
-LIKE_G, HANGS = (8, 9), (0.12, 0.2)
+DIGITS_LIKE_G, MIN_DESCENTS = (8, 9), (0.12, 0.2)
 """These may be the letter g of a unit if their top and bottom are lower than those of the digits
 before them by at least these fractions of their height."""
 
-UNIT_GAPS, BEFORE_UNIT = (0.3, 1.5), 4
+UNIT_GAP_RANGE, COMPARED_BEFORE_UNIT = (0.3, 1.5), 4
 """Minimum and maximum gap between a number and such a unit, in heights; and how many digits before
 the unit are compared with it."""
 
-SLOPING_DIGITS, SLOPES, STRAIGHT = 3, 0.1, 0.1
+MIN_SLOPING_DIGITS, MIN_SLOPE, MAX_OFF_SLOPE = 3, 0.1, 0.1
 """A row slopes if so many digits or more are on a line that falls or rises at least by the second
 value per pixel, and none is further from it than the third, in heights."""
 
@@ -45,11 +45,11 @@ MIN_SLASH_HEIGHT, MAX_SLASH_CONFIDENCE = 1.04, 0.995
 """A 1 between two digits may be a slash if it is at least so many times as high as both, and its
 confidence is at most the second value."""
 
-SLASH_GAP, MIN_SLASH_GAP, SLASH_SPACE = 0.3, 0.1, 2.0
+MIN_MEAN_SLASH_GAP, MIN_SLASH_GAP, MIN_SLASH_GAP_RATIO = 0.3, 0.1, 2.0
 """The gaps on both sides of such a slash are this wide on average, and each as wide as the second
 value, in heights, or wider; and on average so many times as wide as all others of the number."""
 
-USUAL_SEPARATORS, USUAL_SHARE = 3, 0.75
+MIN_USUAL_SEPARATORS, MIN_USUAL_FRACTION = 3, 0.75
 """Minimum number of numbers with the usual decimal separator of a page, and minimum fraction that
 they are of all numbers with the same count of decimals."""
 
@@ -128,14 +128,17 @@ def _is_rare(separator: tuple[str, int], counts: Mapping[tuple[str, int], int]) 
     """
     sign, decimals = separator
     others = counts.get(("," if sign == "." else ".", decimals), 0)
-    is_usual = others >= max(USUAL_SEPARATORS, USUAL_SHARE * (others + counts[separator]))
+    is_usual = others >= max(
+        MIN_USUAL_SEPARATORS, MIN_USUAL_FRACTION * (others + counts[separator])
+    )
     return bool(sign) and decimals != THOUSANDS and is_usual
 
 
 def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
     """After which digits of a number a gap may be between two; none in boxes, or with apostrophes.
 
-    There are two digits or more between them, except for a few; see `SPACE` and `MAX_SINGLE`.
+    There are two digits or more between them, except for a few; see `MIN_SINGLE_SPACE` and
+    `MAX_SINGLES_PER_SPACE`.
     """
     if len(number.digits) < 4 or number.signs or _has_within(number, marks, "side", "apostrophe"):
         return []
@@ -145,9 +148,9 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
         spaces = [place for place, gap in enumerate(gaps, 1) if gap >= upper]
         ends = [0, *spaces, len(gaps) + 1]
         single = sum(end - start == 1 for start, end in pairwise(ends))
-        least = SPACES if len(spaces) > 1 and not single else SPACE
-        are_wide = upper >= max(least, OTHERS * lower)
-        if are_wide and single <= MAX_SINGLE * len(spaces):
+        least = MIN_SEVERAL_SPACES if len(spaces) > 1 and not single else MIN_SINGLE_SPACE
+        are_wide = upper >= max(least, MIN_SPACE_RATIO * lower)
+        if are_wide and single <= MAX_SINGLES_PER_SPACE * len(spaces):
             return spaces
     return []
 
@@ -176,7 +179,8 @@ def _find_slashes(number: Number, marks: Sequence[Mark]) -> list[int]:
             and digit.confidence <= MAX_SLASH_CONFIDENCE
             and boxes[place][3] >= MIN_SLASH_HEIGHT * tall
             and min(around) >= MIN_SLASH_GAP
-            and sum(around) / 2 >= max([SLASH_GAP, *(SLASH_SPACE * gap for gap in others)])
+            and sum(around) / 2
+            >= max([MIN_MEAN_SLASH_GAP, *(MIN_SLASH_GAP_RATIO * gap for gap in others)])
         ):
             found.append(place + 1)
     return found
@@ -185,11 +189,11 @@ def _find_slashes(number: Number, marks: Sequence[Mark]) -> list[int]:
 def _ends_in_unit(number: Number, row: Sequence[Digit]) -> bool:
     """Whether a number's last digit is like a g and hangs below the accepted ones before it."""
     last = number.digits[-1]
-    if last.digit not in LIKE_G:
+    if last.digit not in DIGITS_LIKE_G:
         return False
     x, y, _, height = last.row_box
     before = [each.row_box for each in row if each is not last and each.row_box[0] < x]
-    before = sorted(before)[-BEFORE_UNIT:]
+    before = sorted(before)[-COMPARED_BEFORE_UNIT:]
     if not before:
         return False
     boxes = np.array(before, np.float64)
@@ -197,8 +201,12 @@ def _ends_in_unit(number: Number, row: Sequence[Digit]) -> bool:
     falls = _fall_of(boxes, x, unit)
     top, bottom = np.median(boxes[:, 1]) + falls, np.median(boxes[:, 1] + boxes[:, 3]) + falls
     gap = float(x - (boxes[:, 0] + boxes[:, 2]).max()) / unit
-    is_near = UNIT_GAPS[0] <= gap <= UNIT_GAPS[1]
-    return bool(is_near and y - top >= HANGS[0] * unit and y + height - bottom >= HANGS[1] * unit)
+    is_near = UNIT_GAP_RANGE[0] <= gap <= UNIT_GAP_RANGE[1]
+    return bool(
+        is_near
+        and y - top >= MIN_DESCENTS[0] * unit
+        and y + height - bottom >= MIN_DESCENTS[1] * unit
+    )
 
 
 def _fall_of(boxes: F64, x: float, unit: float) -> float:
@@ -210,8 +218,8 @@ def _fall_of(boxes: F64, x: float, unit: float) -> float:
         unit: height of the digits, pixels.
     """
     left, bottom = boxes[:, 0], boxes[:, 1] + boxes[:, 3]
-    if len(boxes) < SLOPING_DIGITS or np.ptp(left) < unit:  # else no line is defined
+    if len(boxes) < MIN_SLOPING_DIGITS or np.ptp(left) < unit:  # else no line is defined
         return 0.0
     slope, start = np.polyfit(left, bottom, 1)
-    is_straight = np.abs(bottom - start - slope * left).max() <= STRAIGHT * unit
-    return float(slope * (x - np.median(left))) if is_straight and abs(slope) >= SLOPES else 0.0
+    is_straight = np.abs(bottom - start - slope * left).max() <= MAX_OFF_SLOPE * unit
+    return float(slope * (x - np.median(left))) if is_straight and abs(slope) >= MIN_SLOPE else 0.0

@@ -16,14 +16,14 @@ from digitkit.reading.numbers.grouping import SEPARATORS
 from digitkit.reading.numbers.parts import Part, digit_gaps
 from digitkit.reading.numbers.spacing import MIN_GAP_RATIO
 
-MIN_GAP, MIN_PAIRS = 0.45, 2
+MIN_SEPARATING_GAP, MIN_ALIGNED_PAIRS = 0.45, 2
 """All gaps of a row separate if each is at least as wide as the first value, in heights, and at
 least so many pairs of neighbouring digits are above or below two numbers of another row."""
 
-NEAR_ROWS = 5.0
+MAX_ROW_DISTANCE = 5.0
 """Maximum distance of such rows, in heights."""
 
-ASIDE = 0.15
+MAX_OFFSET = 0.15
 """The middle of a digit is at most so far outside of the number that it is above or below, in
 heights."""
 
@@ -68,7 +68,7 @@ class _Row:
         return (
             not has_separators
             and bool(self.gaps)
-            and min(self.gaps) >= MIN_GAP
+            and min(self.gaps) >= MIN_SEPARATING_GAP
             and max(self.gaps) < self.limit
         )
 
@@ -106,12 +106,12 @@ def continue_columns(
         divided = []
         for row in waiting:
             own = known[row]
-            reach = NEAR_ROWS * own.height
+            reach = MAX_ROW_DISTANCE * own.height
             near = order[bisect_left(tops, own.top - reach) : bisect_right(tops, own.top + reach)]
             pairs = 0
             for other in near:
                 pairs += _count_pairs(own, known[other]) if other != row else 0
-                if pairs >= MIN_PAIRS:
+                if pairs >= MIN_ALIGNED_PAIRS:
                     divided.append(row)
                     break
         for row in divided:
@@ -135,7 +135,7 @@ def _count_pairs(row: _Row, other: _Row) -> int:
     """
     if min(row.gaps) < MIN_GAP_RATIO * other.widest_inner:
         return 0
-    aside = ASIDE * row.height
+    aside = MAX_OFFSET * row.height
     start, end = other.numbers[0][0] - aside, other.numbers[-1][1] + aside
     places = list[int | None]()
     for middle in row.middles:

@@ -26,14 +26,14 @@ NUMBER_WEIGHTS: tuple[float, ...] = (
 MIN_COMPLETE = 0.8
 """A number is not reported as complete below this probability."""
 
-MAX_ROOM = 3.0
+MAX_NEIGHBOUR_GAP = 3.0
 """What is further away than this many times the least gap between numbers is not near."""
 
-WIDE_GAP = 0.85
+MIN_WIDE_GAP = 0.85
 """Two numbers may have been taken for one where a gap within a number is at least this wide, in
 least gaps between numbers."""
 
-NEAR_GAP = 2.2
+MAX_NEAR_GAP = 2.2
 """One number may have been taken for two where the gap beside it is less than this, in least gaps
 between numbers."""
 
@@ -41,7 +41,7 @@ MAX_DIGITS = 7
 """Longer numbers are treated as if they had so many digits: the weights are fitted on shorter ones,
 and a long one is as sure as its digits say."""
 
-SURE_DIGITS = 0.99
+MIN_SURE_DIGITS = 0.99
 """Of most numbers that are right, all digits are right with this probability."""
 
 _MIN_PROBABILITY = 1e-4
@@ -86,14 +86,14 @@ def number_features(
             float(beside_sign),
             # Between almost and quite certain the odds tell too little.
             math.log(1 - right),
-            float(right > SURE_DIGITS),
+            float(right > MIN_SURE_DIGITS),
             float(sum(digit.digit == 1 for digit in digits)),
             min(max(widest_gap, 0.0), 1.0),
-            min(max(room, 0.0), MAX_ROOM),
+            min(max(room, 0.0), MAX_NEIGHBOUR_GAP),
             math.log2(max(height, 1.0) / 32),
             float(not (doubtful or ink or signs or beside_sign)),
-            float(widest_gap >= WIDE_GAP),
-            float(room < NEAR_GAP),
+            float(widest_gap >= MIN_WIDE_GAP),
+            float(room < MAX_NEAR_GAP),
         ]
     )
 

@@ -26,8 +26,8 @@ from digitkit.reading.numbers.confidence import (
 )
 from digitkit.reading.numbers.grouping import (
     MAX_JOIN_DISTANCE,
+    MAX_SURE_MINUS_GAP,
     SEPARATORS,
-    SURE_MINUS,
     Group,
     group_parts,
     split_mixed_numbers,
@@ -43,21 +43,21 @@ MIN_DOUBTFUL_HEIGHT = 0.6
 """Minimum height of a doubtful digit apart from all numbers that is reported, in heights of the
 accepted digits of its row."""
 
-MAX_RAISED_HEIGHT, RAISED = 0.85, 0.2
+MAX_RAISED_HEIGHT, MAX_RAISED_BOTTOM = 0.85, 0.2
 """The last digit or two of a number may be an exponent or cents if they are less high than this, in
 heights of the lowest other, and end at most so far below the middle of the one before."""
 
-CENTS_RAISED, SLIM = 0.15, 0.4
+MIN_CENTS_RAISE, MAX_SLIM_WIDTH = 0.15, 0.4
 """The last two digits may be cents, whatever their height, if both are less high than all others
 and end at least this far above these, in heights of the lowest. Not if all others are narrower
 than the second number, in their heights: a 1 may be higher."""
 
-STEP, APART, MAX_MIXED = 0.3, 0.3, 4
+MIN_NUMERATOR_RAISE, MIN_NUMERATOR_GAP, MAX_MIXED_DIGITS = 0.3, 0.3, 4
 """The last digit or two may be the numerator of a fraction, whatever their height, if their middle
 is this far above that of the digit before them and the gap is this wide, in heights of the highest
 digit before them; not of a number with more digits than this, whose row may be bent."""
 
-MIN_LIMIT = 1e-3
+MIN_LEAST_GAP = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
 
 
@@ -187,7 +187,7 @@ def _to_number(group: Group, height: float) -> Number:
         parts = [group.before, *parts]  # which is in the number before it, too
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
     spelled = _spell(parts)
-    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
+    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > MAX_SURE_MINUS_GAP
     reasons = list(spelled.doubts)
     raised = _find_raised_digit(digits, spelled.signs)
     if raised is not None:
@@ -282,7 +282,7 @@ def _find_exponent(boxes: Sequence[Box]) -> int | None:
     """From which digit of a number on the last one or two are small and raised; None for none."""
     for place in range(max(1, len(boxes) - 2), len(boxes)):
         height = min(box[3] for box in boxes[:place])
-        lowest = boxes[place - 1][1] + boxes[place - 1][3] / 2 + RAISED * height
+        lowest = boxes[place - 1][1] + boxes[place - 1][3] / 2 + MAX_RAISED_BOTTOM * height
         if all(h < MAX_RAISED_HEIGHT * height and y + h < lowest for _, y, _, h in boxes[place:]):
             return place
     return None
@@ -300,16 +300,19 @@ def _find_raised(boxes: Sequence[Box]) -> int | None:
     for place in range(max(1, len(boxes) - 2), len(boxes)):
         left, top, wide, tall = boxes[place - 1]
         highest = max(box[3] for box in boxes[:place])
-        is_apart = boxes[place][0] - left - wide >= APART * highest and len(boxes) <= MAX_MIXED
+        is_apart = (
+            boxes[place][0] - left - wide >= MIN_NUMERATOR_GAP * highest
+            and len(boxes) <= MAX_MIXED_DIGITS
+        )
         steps = (top + tall / 2 - y - h / 2 for _, y, _, h in boxes[place:])
-        if is_apart and all(step >= STEP * highest for step in steps):
+        if is_apart and all(step >= MIN_NUMERATOR_RAISE * highest for step in steps):
             return place
     before, last = boxes[:-2], boxes[-2:]
-    if all(w < SLIM * h for _, _, w, h in before):
+    if all(w < MAX_SLIM_WIDTH * h for _, _, w, h in before):
         return None
     # Underlined cents are higher, but not as high as the others.
     height, base = min(box[3] for box in before), min(y + h for _, y, _, h in before)
-    is_above = all(h < height and y + h < base - CENTS_RAISED * height for _, y, _, h in last)
+    is_above = all(h < height and y + h < base - MIN_CENTS_RAISE * height for _, y, _, h in last)
     return len(before) if is_above else None
 
 
@@ -332,7 +335,7 @@ def _features(group: Group, height: float) -> F64:
     digits = [part.digit for part in group.parts if part.digit]
     gaps = digit_gaps(group.parts, boxed=False)
     first, last = group.parts[0], group.parts[-1]
-    limit = max(group.limit, MIN_LIMIT)
+    limit = max(group.limit, MIN_LEAST_GAP)
     room = []
     if group.before and group.before.kind in ("digit", "ink"):
         room.append(group.before.gap_to(first) / limit)

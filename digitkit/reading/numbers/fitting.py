@@ -30,10 +30,10 @@ from digitkit.reading.numbers.finding import (
 from digitkit.reading.numbers.k_best import Option, k_best_choices
 from digitkit.reading.results import Digit, Mark, Number, Reading
 
-MIN_PROBABILITY = 0.01
+MIN_TRIED_PROBABILITY = 0.01
 """A less probable digit is never tried for a detection: a clear 7 stays a 7."""
 
-MAX_JOINED = 2.5
+MAX_JOINED_GAP = 2.5
 """Numbers that are further apart are never joined to one that fits, in heights of the digits."""
 
 MAX_TRIED = 10_000
@@ -148,13 +148,13 @@ def _may_be_other(beside: Sequence[str], text: str, field: Field) -> bool:
 def _join_row(numbers: Sequence[Number], field: Field, marks: Sequence[Mark]) -> Sequence[Number]:
     """The numbers of a row; where none of them fits and all together do, that one.
 
-    Only gaps below `MAX_JOINED` are overcome like that, no signs and no lines.
+    Only gaps below `MAX_JOINED_GAP` are overcome like that, no signs and no lines.
     """
     sure = [n for n in numbers if any(digit.accepted for digit in n.digits)]
     if len(sure) < 2 or any(field.fits(_accepted_text(n, n.digits, field)) for n in sure):
         return numbers
     digits = [digit for number in numbers for digit in number.digits]
-    joined = find_candidates(digits, marks, gap=MAX_JOINED)
+    joined = find_candidates(digits, marks, gap=MAX_JOINED_GAP)
     if len(joined) != 1 or not field.fits(
         text := _accepted_text(joined[0], joined[0].digits, field)
     ):
@@ -335,7 +335,7 @@ def _accept_options(
 
 
 def list_options(digit: Digit) -> list[Option]:
-    """What a detection may be, the most likely first, down to `MIN_PROBABILITY`."""
+    """What a detection may be, the most likely first, down to `MIN_TRIED_PROBABILITY`."""
     if digit.cut:
         return [Option(None, 1.0)]
     # In float64: the rounding of float32 sums exceeds the least likely hypotheses.
@@ -344,4 +344,4 @@ def list_options(digit: Digit) -> list[Option]:
     options = [Option(d, p * scale) for d, p in enumerate(probabilities)]
     options.append(Option(None, 1.0 - digit.is_digit))
     options.sort(key=lambda option: -option.probability)
-    return [option for option in options if option.probability >= MIN_PROBABILITY]
+    return [option for option in options if option.probability >= MIN_TRIED_PROBABILITY]

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from digitkit.reading.numbers.parts import Part, are_in_neighbouring_boxes, digit_gaps
 
-NEAR_INK = 0.4
+MAX_INK_DISTANCE = 0.4
 """Ink this close to a number belongs to it, or may."""
 
 MAX_POINT_GAP = 0.7
@@ -23,55 +23,55 @@ MAX_JOIN_DISTANCE = 1.0
 """Maximum distance of a point or comma from two numbers that it may join, in heights; see
 `MAX_POINT_GAP` for those that it does join."""
 
-SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 1.4
+MIN_GAP_BEHIND, MIN_STOP_GAP, MIN_BEHIND_RATIO = 0.3, 0.45, 1.4
 """A point or comma joins no numbers if the gap behind it has the first width and is so many times
 as wide as that before it; from the second width on it is a full stop or the comma of a list, or the
 second point of a date."""
 
-AFTER_DATE, YEAR_DIGITS = 0.7, (2, 4)
+MIN_AFTER_DATE, YEAR_DIGITS = 0.7, (2, 4)
 """What is at least so far behind the second point of a date, in heights, is not its year, unless it
 has so many digits and no sign behind them, as a time has."""
 
-PRICE_DASH = 0.3
+MAX_PRICE_DASH_GAP = 0.3
 """Maximum gap between the separator and the dash of a price without cents, in heights."""
 
 MAX_DAY, MAX_MONTH = 31, 12
 """Greatest numbers before the first and the second point of a date."""
 
-APART_FROM_LETTER = 0.25
+MIN_LETTER_POINT_GAP = 0.25
 """The point of an abbreviation is nearer to its letter than to the number, and at least so far from
 that."""
 
-SURE_MINUS, NEAR_MINUS = 0.5, 0.6
+MAX_SURE_MINUS_GAP, MAX_MINUS_GAP = 0.5, 0.6
 """Maximum gap between a minus and its number, in heights. From the first value on it is doubtful,
 since it may be the bullet of a list."""
 
-BEFORE_MINUS = 0.9
+MIN_BEFORE_MINUS = 0.9
 """Minimum gap between a leading minus and what is before it, in heights, unless that is a ruled
 line or an operator, or the minus is much closer to its number (`is_minus_by_gaps`)."""
 
-CLOSE_MINUS, CLOSER = 0.3, 2.0
+MAX_CLOSE_MINUS_GAP, MIN_BEFORE_RATIO = 0.3, 2.0
 """A dash after something that is not a digit, such as a word, is a minus if the gap to its number
 is at most the first value, in heights, and the gap before it is at least so many times as wide."""
 
-AFTER_NUMBER = 0.6
+MIN_AFTER_NUMBER = 0.6
 """After another number such a dash is a minus if the gap before it is at least this wide, in
 heights: the gaps beside an operator are alike."""
 
-AFTER_SIGN = 0.1
+MIN_AFTER_OPERATOR = 0.1
 """Minimum distance of a leading minus from an operator before it, in heights; an operator is a sign
 that is lower than digits."""
 
-FAR_MINUS = 1.3
+MAX_FIRST_MINUS_GAP = 1.3
 """Maximum distance of a dash at the beginning of a row from a number whose minus it may be, in
 heights."""
 
-SPACE, SPACE_FACTOR = 0.35, 2.0
+MIN_FRACTION_GAP, MIN_FRACTION_GAP_RATIO = 0.35, 2.0
 """The gap between a whole number and the fraction on its right is at least this wide, in heights,
 and so many times as wide as that to the slash and the usual one between other digits."""
 
-MIN_SLASH_GAP = 0.05
-"""Smaller gaps to a slash count as this wide for `SPACE_FACTOR`, in heights."""
+LEAST_SLASH_GAP = 0.05
+"""Smaller gaps to a slash count as this wide for `MIN_FRACTION_GAP_RATIO`, in heights."""
 
 MAX_DASH_GAP_RATIO = 2.0
 """A number is between two dashes if the gap to one of them is at most so many times as wide as that
@@ -134,7 +134,7 @@ def _is_framed(group: Sequence[Part], rest: Sequence[Part]) -> bool:
     if len(group) < 2 or len(rest) > 1 or not group[0].kind == rest[0].kind == "dash":
         return False
     gaps = group[0].gap_to(group[1]), group[-1].gap_to(rest[0])
-    return max(gaps) <= MAX_DASH_GAP_RATIO * max(MIN_SLASH_GAP, min(gaps))
+    return max(gaps) <= MAX_DASH_GAP_RATIO * max(LEAST_SLASH_GAP, min(gaps))
 
 
 def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
@@ -160,7 +160,7 @@ def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
             divided.append(group)
             continue
         gap, place = space
-        if gap >= SPACE_FACTOR * usual:
+        if gap >= MIN_FRACTION_GAP_RATIO * usual:
             before, after = group.parts[:place], group.parts[place:]
             divided.append(replace(group, parts=before, after=after[0]))
             divided.append(replace(group, parts=after, before=before[-1]))
@@ -177,8 +177,8 @@ def _find_space_at_slash(group: Group) -> tuple[float, int] | None:
     if len(parts) < 2 or any(part.kind != "digit" or part.cell is not None for part in parts):
         return None
     *others, space = sorted((a.gap_to(b), i) for i, (a, b) in enumerate(pairwise(parts), 1))
-    close = max(MIN_SLASH_GAP, parts[-1].gap_to(after), *(gap for gap, _ in others))
-    return space if space[0] >= max(SPACE, SPACE_FACTOR * close) else None
+    close = max(LEAST_SLASH_GAP, parts[-1].gap_to(after), *(gap for gap, _ in others))
+    return space if space[0] >= max(MIN_FRACTION_GAP, MIN_FRACTION_GAP_RATIO * close) else None
 
 
 def _find_ink_within(parts: Sequence[Part], limit: float) -> set[int]:
@@ -209,7 +209,7 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
         return part.kind in ("digit", "ink") and is_close
     if last.kind == "dash":
         is_first = before is None or before.kind == "line"
-        return part.kind == "digit" and gap <= (FAR_MINUS if is_first else NEAR_MINUS)
+        return part.kind == "digit" and gap <= (MAX_FIRST_MINUS_GAP if is_first else MAX_MINUS_GAP)
     if "ink" not in (part.kind, last.kind):
         if last.cell is not None and part.cell is not None:
             return are_in_neighbouring_boxes(last, part) or last.cell == part.cell
@@ -218,7 +218,7 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
     digits = [each for each in group if each.kind == "digit"]
     within = part.kind == "digit" and digits and digits[-1].gap_to(part) < limit
     ink = part if part.kind == "ink" else last
-    near = max(NEAR_INK, limit) if ink.is_tall else NEAR_INK
+    near = max(MAX_INK_DISTANCE, limit) if ink.is_tall else MAX_INK_DISTANCE
     return bool(within) or gap <= near
 
 
@@ -227,7 +227,7 @@ def _is_spaced(group: Sequence[Part], part: Part) -> bool:
     if len(group) < 2 or group[-1].kind not in SEPARATORS:
         return False
     before, after = group[-2].gap_to(group[-1]), group[-1].gap_to(part)
-    return after >= max(SPACED, LOPSIDED * before)
+    return after >= max(MIN_GAP_BEHIND, MIN_BEHIND_RATIO * before)
 
 
 def _is_stop(group: Sequence[Part], rest: Sequence[Part]) -> bool:
@@ -243,17 +243,17 @@ def _is_stop(group: Sequence[Part], rest: Sequence[Part]) -> bool:
         return True
     gap = group[-1].gap_to(rest[0])
     if not _may_be_date(group):
-        return gap >= STOPPED
+        return gap >= MIN_STOP_GAP
     count = next((i for i, part in enumerate(rest) if part.kind != "digit"), len(rest))
     is_time = count < len(rest) and rest[count].kind == "sign"
-    return gap >= AFTER_DATE and (is_time or count not in YEAR_DIGITS)
+    return gap >= MIN_AFTER_DATE and (is_time or count not in YEAR_DIGITS)
 
 
 def _is_price(group: Sequence[Part], rest: Sequence[Part]) -> bool:
     """Whether a number ends with a separator and a dash, as prices without cents do: ``5,-``."""
     if len(group) < 2 or group[-1].kind not in SEPARATORS or rest[0].kind != "dash":
         return False
-    is_close = group[-1].gap_to(rest[0]) <= PRICE_DASH
+    is_close = group[-1].gap_to(rest[0]) <= MAX_PRICE_DASH_GAP
     return is_close and (len(rest) == 1 or rest[0].gap_to(rest[1]) > MAX_POINT_GAP)
 
 
@@ -279,9 +279,9 @@ def _begins(part: Part, before: Part | None, after: Part | None, limit: float) -
             return True
         is_operator = before.kind == "sign" and not before.is_tall
         gap = before.gap_to(part)
-        if gap >= (AFTER_SIGN if is_operator else BEFORE_MINUS):
+        if gap >= (MIN_AFTER_OPERATOR if is_operator else MIN_BEFORE_MINUS):
             return True
-        is_apart = before.digit is None or not before.digit.accepted or gap >= AFTER_NUMBER
+        is_apart = before.digit is None or not before.digit.accepted or gap >= MIN_AFTER_NUMBER
         return (
             is_apart
             and after is not None
@@ -300,7 +300,9 @@ def is_minus_by_gaps(before: float, after: float) -> bool:
         before: the gap between what is before it and the dash, in heights.
         after: that between the dash and the number.
     """
-    return after <= CLOSE_MINUS and before >= max(CLOSE_MINUS, CLOSER * after)
+    return after <= MAX_CLOSE_MINUS_GAP and before >= max(
+        MAX_CLOSE_MINUS_GAP, MIN_BEFORE_RATIO * after
+    )
 
 
 def _is_speck(parts: Sequence[Part], place: int) -> bool:
@@ -314,7 +316,7 @@ def _is_speck(parts: Sequence[Part], place: int) -> bool:
     after = part.gap_to(parts[place + 1]) if place + 1 < len(parts) else math.inf
     before = parts[place - 1] if place else None
     if before and before.kind == "letter":
-        return after > max(before.gap_to(part), APART_FROM_LETTER)
+        return after > max(before.gap_to(part), MIN_LETTER_POINT_GAP)
     is_near = (
         before and before.kind in ("digit", "ink") and before.gap_to(part) <= MAX_JOIN_DISTANCE
     )

@@ -21,15 +21,15 @@ from digitkit.reading.numbers.parts import (
 )
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
 
-STACKED, STACKED_BEYOND = (0.5, 1.1), 0.15
+STACKED_HEIGHTS, MAX_STACKED_OVERHANG = (0.5, 1.1), 0.15
 """Height of the digits of a stacked fraction, and how far above or below the first digit of the
 number in front of it they may end or begin; in heights of that digit."""
 
-MIN_VERTICAL_OVERLAP, NEIGHBOUR_GAPS = 0.2, (-0.3, 0.7)
+MIN_VERTICAL_OVERLAP, NEIGHBOUR_GAP_RANGE = 0.2, (-0.3, 0.7)
 """Digits of two rows may belong to one number if they overlap vertically by at least the first
 value and the gap between them is within the second, in heights."""
 
-MAX_SPLIT, WIDER = 0.4, 0.1
+MAX_SPLIT_GAP, MAX_SPLIT_EXCESS = 0.4, 0.1
 """Two numbers with only a line between them may be one if the gap is at most the first value, and
 wider than the widest between the digits of one of them by at most the second, in heights; two
 single digits have no such gaps, and are never doubted."""
@@ -37,15 +37,15 @@ single digits have no such gaps, and are never doubted."""
 MAX_CREASES = 2
 """Maximum number of such lines in a row that other rows have, too; with more, they are a grid's."""
 
-MIN_SPANNED, SPANNED_ROWS, SPANNED_GAP = 2, 5.0, 3.0
+MIN_SPANNED_GAPS, MAX_SPANNED_DISTANCE, MAX_SPANNED_GAP = 2, 5.0, 3.0
 """A number may be several if at least so many gaps between the numbers of another row, at most the
 second value above or below it and at most the third wide, in heights, go on between its digits."""
 
-SPANNED_WIDTH, SPANNED_WIDER = 0.35, 0.03
+MIN_SPANNING_GAP, MIN_SPANNING_EXCESS = 0.35, 0.03
 """There, its gaps are on average as wide as the first value, or wider than its others by the
 second, in heights."""
 
-COLUMN_ROWS = 6.0
+MAX_COLUMN_LINE_DISTANCE = 6.0
 """Maximum distance of the rows in which a line between columns is looked for, in heights."""
 
 MAX_HEIGHT_RATIO = 1.6
@@ -76,7 +76,7 @@ def _is_over_line(
     # A line of its own row that runs through no digit separates, or is that of a box for a digit.
     ticks = [mark for mark in own if not any(is_crossed(d.row_box, mark) for d in number.digits)]
     return any(
-        len(rows_with_line(x, middle, lines, height, COLUMN_ROWS)) > 1
+        len(rows_with_line(x, middle, lines, height, MAX_COLUMN_LINE_DISTANCE)) > 1
         and not rows_with_line(x, middle, ticks, height)
         for x in inside
     )
@@ -118,10 +118,13 @@ def _is_stacked(box: Box, other: tuple[float, ...], first: Box) -> bool:
     left, top, wide, tall = other
     unit, end = first[3], first[1] + first[3]
     common = min(x + width, left + wide) - max(x, left)
-    if 2 * common < min(width, wide) or not STACKED[0] * unit <= tall <= STACKED[1] * unit:
+    if (
+        2 * common < min(width, wide)
+        or not STACKED_HEIGHTS[0] * unit <= tall <= STACKED_HEIGHTS[1] * unit
+    ):
         return False
-    is_below = top + tall / 2 > y + height and top <= end + STACKED_BEYOND * unit
-    is_above = top + tall / 2 < y and top + tall >= first[1] - STACKED_BEYOND * unit
+    is_below = top + tall / 2 > y + height and top <= end + MAX_STACKED_OVERHANG * unit
+    is_above = top + tall / 2 < y and top + tall >= first[1] - MAX_STACKED_OVERHANG * unit
     return is_below or is_above
 
 
@@ -157,7 +160,9 @@ def _are_close(a: Number, b: Number, marks: Sequence[Mark]) -> bool:
     height = measure_height([*a.digits, *b.digits])
     plain = (number.digits for number in (a, b) if not number.signs)
     inner = [gap for digits in plain for gap in gaps_within(digits, height)]
-    return bool(inner) and max(gaps_within(ends, height)) <= min(MAX_SPLIT, max(inner) + WIDER)
+    return bool(inner) and max(gaps_within(ends, height)) <= min(
+        MAX_SPLIT_GAP, max(inner) + MAX_SPLIT_EXCESS
+    )
 
 
 def _has_grid(row: int, marks: Sequence[Mark], height: float) -> bool:
@@ -168,7 +173,9 @@ def _has_grid(row: int, marks: Sequence[Mark], height: float) -> bool:
         return False
     middle = float(np.median([y + h / 2 for _, y, _, h in own]))
     lines = merge_lines(map(middle_x, own), height)
-    going_on = (bool(rows_with_line(x, middle, others, height, COLUMN_ROWS)) for x in lines)
+    going_on = (
+        bool(rows_with_line(x, middle, others, height, MAX_COLUMN_LINE_DISTANCE)) for x in lines
+    )
     return sum(going_on) > MAX_CREASES
 
 
@@ -179,16 +186,16 @@ def find_spanning(numbers: Sequence[Number]) -> set[Number]:
         between[row] = list(pairwise([level_box(number) for number in own]))
     found = set[Number]()
     for number in numbers:
-        if len(number.digits) < 2 * MIN_SPANNED or number.signs:
+        if len(number.digits) < 2 * MIN_SPANNED_GAPS or number.signs:
             continue
         (x, y, width, _), unit = level_box(number), measure_height(number.digits)
         others = (
             [
                 (left + wide, right)
                 for (left, top, wide, _), (right, _, _, _) in gaps
-                if abs(top - y) <= SPANNED_ROWS * unit
+                if abs(top - y) <= MAX_SPANNED_DISTANCE * unit
                 and x < left + wide
-                and right < min(x + width, left + wide + SPANNED_GAP * unit)
+                and right < min(x + width, left + wide + MAX_SPANNED_GAP * unit)
             ]
             for row, gaps in between.items()
             if row != number.row
@@ -199,7 +206,7 @@ def find_spanning(numbers: Sequence[Number]) -> set[Number]:
 
 
 def _is_divided(number: Number, gaps: Sequence[tuple[int, int]], unit: float) -> bool:
-    """Whether the gaps of another row meet wide gaps of a number; see `SPANNED_WIDTH`.
+    """Whether the gaps of another row meet wide gaps of a number; see `MIN_SPANNING_GAP`.
 
     Args:
         number: of a row.
@@ -211,13 +218,13 @@ def _is_divided(number: Number, gaps: Sequence[tuple[int, int]], unit: float) ->
         [right - left for left, right in inner if start < (left + right) / 2 < end]
         for start, end in gaps
     ]
-    if len(met) < MIN_SPANNED or not all(met):
+    if len(met) < MIN_SPANNED_GAPS or not all(met):
         return False
     spanned = [max(widths) for widths in met]
     rest = sum(right - left for left, right in inner) - sum(spanned)
     count = max(1, len(inner) - len(spanned))
     mean = sum(spanned) / len(spanned)
-    return mean >= min(SPANNED_WIDTH * unit, rest / count + SPANNED_WIDER * unit)
+    return mean >= min(MIN_SPANNING_GAP * unit, rest / count + MIN_SPANNING_EXCESS * unit)
 
 
 def find_torn(accepted: Sequence[Digit]) -> set[Digit]:
@@ -238,7 +245,9 @@ def _are_nearly_level(boxes: F64, others: F64) -> npt.NDArray[np.bool_]:
     lower, higher = np.minimum(height, height2), np.maximum(height, height2)
     common = np.minimum(top + height, top2 + height2) - np.maximum(top, top2)
     apart = np.maximum(left, left2) - np.minimum(left + width, left2 + width2)
-    are_beside = (apart >= NEIGHBOUR_GAPS[0] * lower) & (apart <= NEIGHBOUR_GAPS[1] * lower)
+    are_beside = (apart >= NEIGHBOUR_GAP_RANGE[0] * lower) & (
+        apart <= NEIGHBOUR_GAP_RANGE[1] * lower
+    )
     return np.asarray(
         are_beside & (common >= MIN_VERTICAL_OVERLAP * lower) & (higher <= MAX_HEIGHT_RATIO * lower)
     )

@@ -31,11 +31,12 @@ MIN_TICKS, MAX_UNEVENNESS = 3, 0.34
 """Boxes of a form for one digit each have at least so many sides, and each is as wide as the
 narrowest, or a multiple of it, up to this part of its width."""
 
-MAX_BOX = 2.5
+MAX_BOX_WIDTH = 2.5
 """Maximum width of a box for one digit, in heights."""
 
-SAME_LINE, NEAR_ROW = 0.25, 3.0
-"""A table's line is that far aside in a row that is that far away, at most, in heights."""
+MAX_LINE_OFFSET, MAX_LINE_ROW_DISTANCE = 0.25, 3.0
+"""Maximum horizontal distance between the pieces of one table line in two rows, and maximum
+distance of these rows, in heights."""
 
 MAX_TOUCH_GAP = 0.1
 """Closer than this, a stroke touches a digit."""
@@ -182,7 +183,9 @@ def is_one_per_box(lines: Sequence[float], digits: Sequence[float]) -> bool:
 def merge_lines(lines: Iterable[float], height: float) -> list[float]:
     """The x coordinates of vertical lines from the left, of those of one line only the first."""
     ordered = sorted(lines)
-    return [x for i, x in enumerate(ordered) if not i or x - ordered[i - 1] > SAME_LINE * height]
+    return [
+        x for i, x in enumerate(ordered) if not i or x - ordered[i - 1] > MAX_LINE_OFFSET * height
+    ]
 
 
 def _find_boxes(sides: Sequence[float], height: float) -> list[float]:
@@ -200,7 +203,7 @@ def _find_boxes(sides: Sequence[float], height: float) -> list[float]:
         return []
     widths = sorted(right - left for left, right in pairwise(sides))
     usual = widths[(len(widths) - 1) // 2]
-    if usual > MAX_BOX * height:
+    if usual > MAX_BOX_WIDTH * height:
         return []
     edges, divided = [sides[0]], 0
     for left, right in pairwise(sides):
@@ -240,7 +243,7 @@ def is_crossed(digit: Box, line: Mark) -> bool:
 
 
 def rows_with_line(
-    x: float, y: float, marks: Iterable[Mark], height: float, near: float = NEAR_ROW
+    x: float, y: float, marks: Iterable[Mark], height: float, near: float = MAX_LINE_ROW_DISTANCE
 ) -> set[int]:
     """The rows nearby that have a vertical line at a place: all of a table's have.
 
@@ -257,7 +260,7 @@ def rows_with_line(
         for left, top, w, h in (mark.row_box,)
         if mark.kind == "line"
         and abs(top + h / 2 - y) <= near * height
-        and abs(left + w / 2 - x) <= SAME_LINE * height
+        and abs(left + w / 2 - x) <= MAX_LINE_OFFSET * height
     }
 
 

@@ -21,17 +21,17 @@ one, plus `GAP_EXTRA`."""
 GAP_EXTRA = 0.3
 """What is added to `GAP_FACTOR` usual gaps for the least gap between two numbers, in heights."""
 
-MIN_GAP = 0.55
+MIN_NUMBER_GAP = 0.55
 """Least gap between two numbers."""
 
-MAX_GAP = 2.2
+MAX_DIGIT_GAP = 2.2
 """Digits that are further apart are never of one number."""
 
-CLEAR_GAP, MIN_GAP_RATIO = 0.45, 1.75
+MIN_NARROW_GAP, MIN_GAP_RATIO = 0.45, 1.75
 """Minimum width of narrow gaps between numbers, in heights, and minimum ratio between them and the
-next smaller gap. A row needs two such gaps and at least `MIN_GAPS` smaller ones."""
+next smaller gap. A row needs two such gaps and at least `MIN_ROW_GAPS` smaller ones."""
 
-MIN_GAPS = 5
+MIN_ROW_GAPS = 5
 """With fewer gaps, a row says little: the gaps of the page count for it, too."""
 
 JUMP_RATIO = 2.1
@@ -43,10 +43,10 @@ MAX_GAP_RATIO, MIN_CLOSE_GAP = 1.4, 0.35
 are alike, all are between numbers or none is; then they may be as small as the second, in heights.
 """
 
-COLUMN_GAP = 1.0
-"""`MAX_GAP` in tables, and in a row of single digits on a page of numbers."""
+MAX_TABLE_GAP = 1.0
+"""`MAX_DIGIT_GAP` in tables, and in a row of single digits on a page of numbers."""
 
-LONE_GAP = 1.4
+MIN_LONE_GAP = 1.4
 """Minimum gap between two numbers on a page that has fewer than two gaps."""
 
 
@@ -63,20 +63,20 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     """
     gaps = page if table or len(row) < 2 else row
     if len(gaps) < 2:
-        return LONE_GAP
+        return MIN_LONE_GAP
     ordered = _in_order(gaps)
     usual = _usual(ordered)
-    if len(gaps) < MIN_GAPS:
+    if len(gaps) < MIN_ROW_GAPS:
         usual = max(usual, _usual(_in_order(page)))
-    limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
+    limit = min(max(MIN_NUMBER_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_DIGIT_GAP)
     if table or _are_single(row, page):
         own = _in_order(row)
         clear = (upper for place, upper in enumerate(own) if _is_gulf(own, place))
-        return _with_alike(own, min(limit, COLUMN_GAP, *clear))
+        return _with_alike(own, min(limit, MAX_TABLE_GAP, *clear))
     for place, (lower, upper) in enumerate(pairwise(ordered)):
         # A single smaller gap proves nothing where others are usual.
         if _is_gulf(ordered, place + 1) or upper >= max(
-            MIN_GAP, JUMP_RATIO * (lower if place else usual)
+            MIN_NUMBER_GAP, JUMP_RATIO * (lower if place else usual)
         ):
             limit = min(limit, upper)
     return _with_alike(ordered, limit)
@@ -84,9 +84,9 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
 
 def _is_gulf(ordered: Sequence[float], place: int) -> bool:
     """Whether a row's gaps from a place on are far wider than the others (`MIN_GAP_RATIO`)."""
-    if not MIN_GAPS <= place < len(ordered) - 1:
+    if not MIN_ROW_GAPS <= place < len(ordered) - 1:
         return False
-    return ordered[place] >= max(CLEAR_GAP, MIN_GAP_RATIO * ordered[place - 1])
+    return ordered[place] >= max(MIN_NARROW_GAP, MIN_GAP_RATIO * ordered[place - 1])
 
 
 def _with_alike(ordered: Sequence[float], limit: float) -> float:
@@ -106,10 +106,10 @@ def _with_alike(ordered: Sequence[float], limit: float) -> float:
 def _are_single(row: Sequence[float], page: Sequence[float]) -> bool:
     """Whether all gaps of a row are far wider than nearly all others of the page."""
     others = _in_order((Counter(page) - Counter(row)).elements())
-    if not row or len(others) < MIN_GAPS:
+    if not row or len(others) < MIN_ROW_GAPS:
         return False
     most = others[3 * (len(others) - 1) // 4]
-    return min(row) >= max(COLUMN_GAP, JUMP_RATIO * most + GAP_EXTRA)
+    return min(row) >= max(MAX_TABLE_GAP, JUMP_RATIO * most + GAP_EXTRA)
 
 
 def _in_order(gaps: Iterable[float]) -> list[float]:
@@ -220,7 +220,7 @@ MIN_GUTTER = 0.8
 GUTTER_FACTOR = 1.5
 """A gutter is at least this many times as wide as the gaps between other digits."""
 
-MAX_SINGLE = 3
+MAX_SINGLE_COLUMNS = 3
 """More columns of single digits are rather numbers below each other, evenly spaced."""
 
 
@@ -252,5 +252,5 @@ def has_columns(boxes: Sequence[Box], rows: Sequence[int]) -> bool:
         and not any(boxes[i][0] < left and right <= boxes[k][0] for left, right in gutters)
     ]
     if not others:
-        return len(gutters) < MAX_SINGLE
+        return len(gutters) < MAX_SINGLE_COLUMNS
     return max(right - left for left, right in gutters) >= GUTTER_FACTOR * float(np.median(others))

@@ -160,7 +160,9 @@ def try_all(digits: list[Digit], field: Field) -> set[str]:
     for digit in digits:
         options = {str(d): float(p) * digit.is_digit for d, p in enumerate(digit.probabilities)}
         options[""] = 1 - digit.is_digit
-        choices.append([(text, p) for text, p in options.items() if p >= fitting.MIN_PROBABILITY])
+        choices.append(
+            [(text, p) for text, p in options.items() if p >= fitting.MIN_TRIED_PROBABILITY]
+        )
     best, texts = 0.0, {""}
     for combined in itertools.product(*choices):
         text, p = "".join(text for text, _ in combined), math.prod(p for _, p in combined)
