@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 MIN_CUT_SCORE = 0.45
 """Lowest score of the detector of a digit that is reported although the image's border cuts it."""
 
-MIN_PAGE, DIRT = 10, 0.05
+MIN_PAGE, MAX_DIRT_HEIGHT = 10, 0.05
 """With fewer detections, or only such as are lower than this fraction of its longer side, it is
 worth while to ask whether an image is one digit: they may be parts of it, or dirt around it; and
 with fewer, whether it is a note."""
 
-MAX_NOTE, MAY_BE_DIGIT = 5, 0.6
+MAX_NOTE_DIGITS, MIN_KEPT_CONFIDENCE = 5, 0.6
 """Maximum number of accepted digits of a note that is read again by itself; and the confidence from
 which on a digit beside it is not erased, 0–1."""
 
@@ -126,7 +126,7 @@ class PageStrategy:
         detections = list(deskew_detections(found, image, detect))
         # A page of one digit may be that digit and nothing else, up to the border.
         highest = max((detection.box[3] for detection in detections), default=0)
-        if len(detections) < MIN_PAGE or highest < DIRT * max(image.shape):
+        if len(detections) < MIN_PAGE or highest < MAX_DIRT_HEIGHT * max(image.shape):
             detections.append(pages.whole_image_detection(image))
         return detections
 
@@ -140,9 +140,9 @@ class PageStrategy:
 
         content = self._read(classified, page)
         accepted = [digit for digit in content.digits if digit.accepted]
-        if len(accepted) > MAX_NOTE or len(classified) >= MIN_PAGE or is_clear(content):
+        if len(accepted) > MAX_NOTE_DIGITS or len(classified) >= MIN_PAGE or is_clear(content):
             return content
-        likely = (d for d in content.digits if d.accepted or d.confidence >= MAY_BE_DIGIT)
+        likely = (d for d in content.digits if d.accepted or d.confidence >= MIN_KEPT_CONFIDENCE)
         sheet = find_sheet_around(page.image, likely)
         if sheet is None:
             return content

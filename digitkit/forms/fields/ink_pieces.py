@@ -33,7 +33,7 @@ OVER_EDGE = "ink reaches over its edge"
 """Why a field is doubtful to which more ink belongs than is read."""
 
 MAX_RESIDUE = 1.6
-"""Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
+"""Ink next to print is a remainder of it, if it is paler than this many times the threshold."""
 
 THIN, HAIR = 2.3, 1.8
 """A line next to print that is less than so many pixels wide is a remainder of it, too; the second

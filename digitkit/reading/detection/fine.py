@@ -68,21 +68,21 @@ _TILE = 10
 _CONTRAST = 9
 """Least local contrast of ink, grey levels."""
 
-_BUSY = (0.015, 0.6)
+_WRITING_FRACTIONS = (0.015, 0.6)
 """Minimum and maximum fraction of a block's pixels that are ink, both exclusive, where it is
 writing; a block with more ink is a texture."""
 
 _SIDE = 800
 """Maximum longer side of the image in which writing beside the candidates is looked for, pixels."""
 
-_CLEAR, _MUCH = 20, 0.04
+_MIN_WRITING_CONTRAST, _MIN_WRITING = 20, 0.04
 """Minimum contrast of writing beside the candidates, grey levels, and the minimum fraction of a
 block that it covers."""
 
 _LINE = 17
 """Horizontal and vertical runs of this length are lines, pixels."""
 
-_ROOM = 0.2
+_INK_MARGIN = 0.2
 """Ink up to so far around a candidate belongs to it, in its height."""
 
 _MAX_PIECES, _MIN_TALLEST = 16, 0.4
@@ -90,7 +90,7 @@ _MAX_PIECES, _MIN_TALLEST = 16, 0.4
 has at least this share of its height. Digits have up to sixteen, as the outlines of broad strokes
 are pieces, too."""
 
-_OTHER = 0.4
+_MIN_OTHER_INK = 0.4
 """Ink that the detector takes for letters, signs or lines with this probability is explained."""
 
 
@@ -155,7 +155,7 @@ def _find_writing(work: U8, scale: Scale, known: Sequence[Candidate]) -> U8:
         if candidate.score >= SURE_SCORE and measure_ink(candidate, scale) >= SURE_INK:
             ink[_place(candidate, scale.ratio, 3)] = 0
     share = _share_of_blocks(ink)
-    return np.asarray((share > _BUSY[0]) & (share < _BUSY[1]), np.uint8)
+    return np.asarray((share > _WRITING_FRACTIONS[0]) & (share < _WRITING_FRACTIONS[1]), np.uint8)
 
 
 class Writing:
@@ -169,8 +169,8 @@ class Writing:
     def _ink(self) -> tuple[U8, npt.NDArray[np.bool_]]:
         """Ink without lines, 1 or 0, uint8 ``[h, w]``; and which of its blocks are textures."""
         small = self._image.halved(self._image.halvings_to(_SIDE))
-        ink = find_contrast(small, _CLEAR)
-        is_texture = np.asarray(_share_of_blocks(ink) >= _BUSY[1])
+        ink = find_contrast(small, _MIN_WRITING_CONTRAST)
+        is_texture = np.asarray(_share_of_blocks(ink) >= _WRITING_FRACTIONS[1])
         return without_lines(ink, _LINE), is_texture
 
     @property
@@ -193,12 +193,12 @@ class Writing:
         ratio = self._ratio
         if is_resolved:
             other = cv2.resize(scale.maps.other, (width, height), interpolation=cv2.INTER_LINEAR)
-            ink[cv2.dilate(other, np.ones((5, 5), np.uint8)) >= _OTHER] = 0
+            ink[cv2.dilate(other, np.ones((5, 5), np.uint8)) >= _MIN_OTHER_INK] = 0
         for candidate in known:
             if candidate.score >= SURE_SCORE:
                 _, top, _, bottom = candidate.edges
-                ink[_place(candidate, ratio, _ROOM * (bottom - top) / ratio[1])] = 0
-        busy = (_share_of_blocks(ink) > _MUCH) & ~is_texture
+                ink[_place(candidate, ratio, _INK_MARGIN * (bottom - top) / ratio[1])] = 0
+        busy = (_share_of_blocks(ink) > _MIN_WRITING) & ~is_texture
         return bool((busy[:, 1:] & busy[:, :-1]).any())
 
     def is_block(self, candidate: Candidate) -> bool:

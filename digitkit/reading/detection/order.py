@@ -12,13 +12,13 @@ from digitkit.arrays import F64, Box
 from digitkit.boxes import chunk_slices, middle_x
 from digitkit.reading.results import Digit, Mark
 
-GUTTER = 1.8
+MIN_GUTTER = 1.8
 """Least width of a gutter between columns, in digit heights."""
 
 MAX_TIMES = 4.0
 """A digit that is more than so many times as high as another is not in one row with it."""
 
-SAME_ROW = 0.75
+MAX_ROW_OFFSET = 0.75
 """Maximum distance, up or down, of a digit in doubt from the nearest digit of the row that it
 belongs to, in heights of that digit."""
 
@@ -120,7 +120,7 @@ def _find_home(box: Box, others: Sequence[tuple[Box, int]]) -> int | None:
     for (left, top, width, height), row in others:
         down = abs(y + h / 2 - top - height / 2) / height
         across = max(left - x - w, x - left - width, 0) / height
-        if down <= SAME_ROW and across <= MAX_ROW_DISTANCE and down + across < best:
+        if down <= MAX_ROW_OFFSET and across <= MAX_ROW_DISTANCE and down + across < best:
             best, home = down + across, row
     return home
 
@@ -173,7 +173,7 @@ def _split_columns(
     gutters = []
     end = -np.inf
     for place, i in enumerate(by_left):
-        if place and boxes[i, 0] - end >= GUTTER * height:
+        if place and boxes[i, 0] - end >= MIN_GUTTER * height:
             gutters.append((float(boxes[i, 0] - end), place))
         end = max(end, float(boxes[i, 0] + boxes[i, 2]))
     across = _chain_neighbours(boxes, chosen, skew) if gutters else []

@@ -42,7 +42,7 @@ CAMERA_RATIO = 0.75
 REDUCTIONS = (1, 2, 4, 8)
 """Further reductions of the image, for large digits; half sizes overlap."""
 
-SHARES = (0.7, 0.35)
+MIN_SCALE_FRACTIONS = (0.7, 0.35)
 """A scale is the finest from the first part of its size on, and the one before from the second."""
 
 MIN_SIDE = 40
@@ -133,7 +133,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
         is_clear = has_ink and min(heights) >= LARGE_HEIGHT
         if is_clear and (is_small or not are_few(candidates, ratio[0])):
             share = max(reduced.shape) / (_work_ratio(image.shape) * max(image.shape))
-            is_finest, is_resolved = share > SHARES[0], share > SHARES[1]
+            is_finest, is_resolved = share > MIN_SCALE_FRACTIONS[0], share > MIN_SCALE_FRACTIONS[1]
             if is_finest or not (
                 writing.is_beside(scale, candidates, is_resolved=is_resolved)
                 or all(writing.is_block(each) for each in clear)

@@ -18,26 +18,26 @@ from digitkit.reading.results import Digit
 SIDE = 240
 """Sheets are looked for in an image reduced to this longer side, pixels."""
 
-LEVELS = 12
+LEVEL_STEP = 12
 """Grey levels between those of two thresholds at which sheets are looked for."""
 
-SHARES = (0.04, 0.9)
+SHEET_AREAS = (0.04, 0.9)
 """Minimum and maximum area of a sheet, as a fraction of the image's."""
 
-SOLID, STRAIGHT, ALIKE = 0.6, 0.95, 0.3
+MIN_SOLID, MIN_STRAIGHT, MAX_ALIKE = 0.6, 0.95, 0.3
 """Minimum fraction of a sheet that is as bright, or as dark, as it is at its edge; and of the
 quadrilateral around it that the sheet is. Maximum fraction of what is around it that is as bright,
 or as dark: a wall has many stones."""
 
-CORNERS, ROUNDING = 4, 0.03
+CORNERS, MAX_ROUNDING = 4, 0.03
 """Number of corners, and how far its outline may be from straight sides between them, as a fraction
 of its length."""
 
-DEPTH, CONTRAST, SEEN = 3, 24, 0.85
+EDGE_DEPTH, MIN_EDGE_CONTRAST, MIN_EDGE_SEEN = 3, 24, 0.85
 """On both sides of its edge, so many pixels away, the levels of the reduced image differ by the
 second value in at least the last fraction of the places."""
 
-INSET, PAPER, SOFT = 7, 15, 12.0
+EDGE_KERNEL, PAPER_KERNEL, PAPER_SIGMA = 7, 15, 12.0
 """The paper begins half as far as the first value from its edge, and strokes are narrower than half
 of the second; odd numbers of pixels of the reduced image."""
 
@@ -65,7 +65,7 @@ def find_sheet(image: GreyImage) -> F64 | None:
         image: a page.
     """
     grey = _reduce(image)
-    if min(grey.shape) < 4 * DEPTH:
+    if min(grey.shape) < 4 * EDGE_DEPTH:
         return None
     grey = np.asarray(cv2.GaussianBlur(grey, (3, 3), 0), np.uint8)
     best, most = None, 0.0
@@ -89,7 +89,7 @@ def erase_surroundings(image: GreyImage, sheet: F64) -> GreyImage:
     inner = np.zeros_like(small)
     corners = np.round(sheet * (max(small.shape) / max(image.shape))).astype(np.int32)
     cv2.fillConvexPoly(inner, corners, 255)
-    inner = np.asarray(cv2.erode(inner, np.ones((INSET, INSET), np.uint8)), np.uint8)
+    inner = np.asarray(cv2.erode(inner, np.ones((EDGE_KERNEL, EDGE_KERNEL), np.uint8)), np.uint8)
     paper = _continue_paper(small, inner)
 
     def make(halvings: int) -> U8:
@@ -113,8 +113,8 @@ def _continue_paper(grey: U8, inner: U8) -> U8:
         grey: an image, uint8 ``[h, w]``.
         inner: 255 on the sheet, 0 elsewhere.
     """
-    paper = np.asarray(cv2.medianBlur(grey, PAPER), np.uint8)
-    known = cv2.erode(inner, np.ones((PAPER, PAPER), np.uint8))
+    paper = np.asarray(cv2.medianBlur(grey, PAPER_KERNEL), np.uint8)
+    known = cv2.erode(inner, np.ones((PAPER_KERNEL, PAPER_KERNEL), np.uint8))
     if not known.any():
         return np.full_like(grey, np.median(grey[inner > 0]) if inner.any() else 0)
     _, labels = cv2.distanceTransformWithLabels(
@@ -122,30 +122,36 @@ def _continue_paper(grey: U8, inner: U8) -> U8:
     )
     levels = np.zeros(labels.max() + 1, np.uint8)
     levels[labels[known > 0]] = paper[known > 0]
-    return np.asarray(cv2.GaussianBlur(levels[labels], (0, 0), SOFT), np.uint8)
+    return np.asarray(cv2.GaussianBlur(levels[labels], (0, 0), PAPER_SIGMA), np.uint8)
 
 
 def _find_quadrilaterals(grey: U8) -> Iterator[F64]:
     """The corners of what may be a sheet in an image, each ``[4, 2]``."""
     low, high = int(grey.min()), int(grey.max())
-    for level in range(low + LEVELS, high, LEVELS):
+    for level in range(low + LEVEL_STEP, high, LEVEL_STEP):
         for how in (cv2.THRESH_BINARY, cv2.THRESH_BINARY_INV):
             mask = np.asarray(cv2.threshold(grey, level, 1, how)[1], np.uint8)
             contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
             for contour in contours:
                 area = cv2.contourArea(contour)
-                if not SHARES[0] * grey.size <= area <= SHARES[1] * grey.size:
+                if not SHEET_AREAS[0] * grey.size <= area <= SHEET_AREAS[1] * grey.size:
                     continue
-                corners = cv2.approxPolyDP(contour, ROUNDING * cv2.arcLength(contour, True), True)
+                corners = cv2.approxPolyDP(
+                    contour, MAX_ROUNDING * cv2.arcLength(contour, True), True
+                )
                 if len(corners) != CORNERS or not cv2.isContourConvex(corners):
                     continue
-                if not STRAIGHT <= area / max(1.0, cv2.contourArea(corners)) <= 1 / STRAIGHT:
+                if (
+                    not MIN_STRAIGHT
+                    <= area / max(1.0, cv2.contourArea(corners))
+                    <= 1 / MIN_STRAIGHT
+                ):
                     continue
                 own = np.zeros_like(mask)
                 cv2.fillConvexPoly(own, corners, 1)
                 around = mask[own == 0]
-                is_solid = mask[own > 0].mean() >= SOLID
-                if is_solid and (not around.size or around.mean() <= ALIKE):
+                is_solid = mask[own > 0].mean() >= MIN_SOLID
+                if is_solid and (not around.size or around.mean() <= MAX_ALIKE):
                     yield corners[:, 0].astype(np.float64)
 
 
@@ -156,14 +162,14 @@ def _contrast_at_edge(grey: U8, corners: F64) -> float:
     differences = []
     for start, end in zip(corners, np.roll(corners, -1, 0), strict=True):
         length = float(np.hypot(*(end - start)))
-        if length < 4 * DEPTH:
+        if length < 4 * EDGE_DEPTH:
             return 0.0
         along = np.linspace(0.1, 0.9, max(4, int(length / 2)))[:, None]
         places = start + along * (end - start)
         normal = np.array([end[1] - start[1], start[0] - end[0]]) / length
         if normal @ (centre - start) < 0:
             normal = -normal
-        outside, inside = places - DEPTH * normal, places + DEPTH * normal
+        outside, inside = places - EDGE_DEPTH * normal, places + EDGE_DEPTH * normal
         shown = ((outside >= 0) & (outside < [width, height])).all(1)
         if not shown.any():
             continue  # the image's border cuts the sheet
@@ -172,7 +178,7 @@ def _contrast_at_edge(grey: U8, corners: F64) -> float:
     if len(differences) < 3:
         return 0.0
     sign = np.sign(np.median(np.concatenate(differences)))
-    if any((sign * each >= CONTRAST).mean() < SEEN for each in differences):
+    if any((sign * each >= MIN_EDGE_CONTRAST).mean() < MIN_EDGE_SEEN for each in differences):
         return 0.0
     return float(min(np.median(sign * each) for each in differences))
 

@@ -24,11 +24,11 @@ MIN_SEPARABILITY = 0.87
 """Ink can be extracted from an image of one digit with this separability
 (`digitkit.images.ink.separability`): so it can of 99% of MNIST's training digits."""
 
-SURE = 0.99
+MIN_SURE_CONFIDENCE = 0.99
 """What the classifier reads in an image of one digit with this confidence is only doubted where the
 ink is not clear and the grey classifier sees another digit."""
 
-LIKELY_NONE = 0.5
+MIN_LIKELY_NONE = 0.5
 """Minimum probability of no digit, by the grey classifier, at which a digit that fills its page is
 none, 0–1, although the classifier is sure of it. The grey classifier sees none in words, shadows
 and drawings, but hardly in digits that the other is sure of."""
@@ -42,7 +42,7 @@ MIN_PAGE_DETECTIONS = 3
 MIN_RELATIVE_HEIGHT = 0.25
 """Detections lower than this fraction of the highest one do not count for `MIN_PAGE_DETECTIONS`."""
 
-MANY_PIECES, PIECE = 4, 0.2
+MIN_PIECES, MIN_PIECE_AREA = 4, 0.2
 """Ink in so many pieces, each with this part of the largest one's area, is not one digit."""
 
 MIN_FILLED_SIDE = 0.3
@@ -73,7 +73,7 @@ def fuse_single_digit(
         ModelRunError: ONNX Runtime fails.
     """
     grey = _pixels(image)
-    is_sure = own.confidence >= SURE
+    is_sure = own.confidence >= MIN_SURE_CONFIDENCE
     is_accepted = is_sure or own.confidence >= min_confidence
     is_clear = separability(grey) >= MIN_SEPARABILITY
     if is_clear and is_accepted:
@@ -117,11 +117,11 @@ def resolve_whole_image(
         return others
     own = whole.prediction
     complete = replace(whole, detection=replace(whole.detection, cut_sides=0))
-    if own.confidence >= max(SURE, min_confidence):
+    if own.confidence >= max(MIN_SURE_CONFIDENCE, min_confidence):
         probabilities = load_grey().classify([_pixels(image)])[0]
-        if probabilities[own.digit] >= SURE:
+        if probabilities[own.digit] >= MIN_SURE_CONFIDENCE:
             return [complete]
-        if probabilities[DIGITS:].sum() >= LIKELY_NONE and fills(whole.detection, image):
+        if probabilities[DIGITS:].sum() >= MIN_LIKELY_NONE and fills(whole.detection, image):
             return others
     if is_page([each.detection for each in others]):
         return others
@@ -135,7 +135,7 @@ def _is_in_pieces(ink: U8) -> bool:
         np.asarray(cv2.threshold(ink, 127, 1, cv2.THRESH_BINARY)[1], np.uint8)
     )
     areas = stats[1:, cv2.CC_STAT_AREA]
-    return int((areas >= PIECE * areas.max(initial=0)).sum()) >= MANY_PIECES
+    return int((areas >= MIN_PIECE_AREA * areas.max(initial=0)).sum()) >= MIN_PIECES
 
 
 def is_page(detections: Sequence[Detection]) -> bool:

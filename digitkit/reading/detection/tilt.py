@@ -43,7 +43,7 @@ MIN_DIGITS = 3
 """Fewer digits do not show a tilt."""
 
 _STEP = 3
-_NEAR = 4.0
+_MAX_APART = 4.0
 """Digits of one line are at most this far apart, in sizes."""
 
 Detect = Callable[[U8], list[Detection]]
@@ -165,7 +165,7 @@ def _are_near(centres: F64, sizes: F64) -> npt.NDArray[np.bool_]:
     for some in chunk_slices(len(centres)):
         dx, dy = (centres[:, axis] - centres[some, None, axis] for axis in (0, 1))
         size, smaller = (f(sizes[some, None], sizes) for f in (np.maximum, np.minimum))
-        near[some] = (np.hypot(dx, dy) < _NEAR * size) & (smaller > 0.5 * size)
+        near[some] = (np.hypot(dx, dy) < _MAX_APART * size) & (smaller > 0.5 * size)
     return near
 
 

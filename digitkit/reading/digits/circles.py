@@ -20,24 +20,24 @@ from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.shapes import MIN_HIGH_STROKE
 
-CIRCLE, OVAL = 0.92, 1.3
+MIN_CIRCLE_WIDTH, MIN_OVAL_WIDTH = 0.92, 1.3
 """Minimum width of circles and of lying ovals, in their height; most zeros are higher than wide,
 and 3% of MNIST's as wide as an oval."""
 
-CIRCLE_AXES = 0.8
+MIN_AXIS_RATIO = 0.8
 """Minimum length of a circle's shorter axis, in that of its longer one: a slanted zero may be as
 wide as high."""
 
-CROSS, BESIDE_CIRCLE = 0.75, 0.6
+MIN_CROSS_SIDE, MAX_CIRCLE_DISTANCE = 0.75, 0.6
 """Minimum width and height of a cross or another circle, and maximum distance of writing from a
 circle, in its height."""
 
-DRAWN_SIDE, DRAWN_LEVELS, DRAWN, LINE, HALO = 400, 20, 0.3, 20, 4
+DRAWN_SIDE, MIN_DRAWN_CONTRAST, MIN_DRAWN_INK, STRAIGHT_LENGTH, HALO_WIDTH = 400, 20, 0.3, 20, 4
 """There are other drawings on a page if the ink beside its circles, in an image of this side and
 with this many grey levels of local contrast, is at least this fraction of theirs; without straight
 lines of this length, and without ink nearer to a circle than the last distance, pixels."""
 
-EXACT, EXACT_PIXELS, MIN_EXACT_HEIGHT = 0.025, 0.35, 14
+MAX_RADIUS_DEVIATION, MAX_DEVIATION_PIXELS, MIN_EXACT_HEIGHT = 0.025, 0.35, 14
 """An outline is an exact circle if the standard deviation of its radii is less than the first
 fraction of their mean, and the second of a pixel in the circle's height; measured from the last
 height on, pixels. At most 2 in 1,000 of MNIST's zeros have such an outline."""
@@ -85,10 +85,11 @@ def _find_drawn(
     zeros: Sequence[Digit], outlines: Mapping[Digit, F32], marks: Sequence[Mark], image: GreyImage
 ) -> set[Digit]:
     """The zeros of a page without other digits that may be drawn circles or ovals."""
-    ovals = {each for each in zeros if _is_wide(each, OVAL) and is_alone(each, zeros)}
+    ovals = {each for each in zeros if _is_wide(each, MIN_OVAL_WIDTH) and is_alone(each, zeros)}
     others = [digit for digit in zeros if digit not in ovals]
     are_circles = all(
-        _is_wide(each, CIRCLE) and _compare_axes(outlines[each]) >= CIRCLE_AXES for each in others
+        _is_wide(each, MIN_CIRCLE_WIDTH) and _compare_axes(outlines[each]) >= MIN_AXIS_RATIO
+        for each in others
     )
     has_writing = any(_is_written_beside(each, marks) for each in others)
     if others and are_circles and not has_writing and _has_drawings(others, image):
@@ -110,14 +111,16 @@ def _find_outline(ink: U8) -> F32:
 
 
 def _is_exact(outline: F32) -> bool:
-    """Whether an outline is that of an exact circle, see `EXACT`."""
+    """Whether an outline is that of an exact circle, see `MAX_RADIUS_DEVIATION`."""
     if not len(outline):
         return False
     low, high = outline.min(0), outline.max(0)
     height = float(high[1] - low[1]) + 1
     radii = np.hypot(*(outline - (low + high) / 2).T)
     spread = float(radii.std() / max(float(radii.mean()), 1.0))
-    return height >= MIN_EXACT_HEIGHT and spread < EXACT + EXACT_PIXELS / height
+    return (
+        height >= MIN_EXACT_HEIGHT and spread < MAX_RADIUS_DEVIATION + MAX_DEVIATION_PIXELS / height
+    )
 
 
 def _compare_axes(outline: F32) -> float:
@@ -140,19 +143,19 @@ def _is_written_beside(circle: Digit, marks: Iterable[Mark]) -> bool:
     _, _, _, unit = circle.row_box
     for mark in marks:
         _, _, width, height = mark.row_box
-        is_cross = min(width, height) >= CROSS * unit
+        is_cross = min(width, height) >= MIN_CROSS_SIDE * unit
         may_be_writing = mark.kind not in ("line", "side") and height <= MIN_HIGH_STROKE * unit
-        is_near = gap_beside(mark.row_box, [circle.row_box]) <= BESIDE_CIRCLE * unit
+        is_near = gap_beside(mark.row_box, [circle.row_box]) <= MAX_CIRCLE_DISTANCE * unit
         if mark.row == circle.row and may_be_writing and is_near and not is_cross:
             return True
     return False
 
 
 def _has_drawings(circles: Sequence[Digit], image: GreyImage) -> bool:
-    """Whether an image has other ink than that of circles, see `DRAWN`; straight lines are none."""
+    """Whether an image has other ink than its circles, see `MIN_DRAWN_INK`; no straight lines."""
     halvings = image.halvings_to(DRAWN_SIDE)
-    ink = find_contrast(image.halved(halvings), DRAWN_LEVELS)
+    ink = find_contrast(image.halved(halvings), MIN_DRAWN_CONTRAST)
     own = sum(cv2.countNonZero(crop_halved(ink, each.box, halvings)) for each in circles)
     for circle in circles:
-        crop_halved(ink, circle.box, halvings, HALO)[:] = 0
-    return own > 0 and cv2.countNonZero(without_lines(ink, LINE)) >= DRAWN * own
+        crop_halved(ink, circle.box, halvings, HALO_WIDTH)[:] = 0
+    return own > 0 and cv2.countNonZero(without_lines(ink, STRAIGHT_LENGTH)) >= MIN_DRAWN_INK * own

@@ -26,11 +26,11 @@ MAX_PAGE_DIGITS = 5
 MAX_ROW_DIGITS = 3
 """Maximum number of accepted digits of a row in which digits are looked at in grey."""
 
-SURE, CONFIRMED = 0.997, 0.97
+MIN_SURE_PROBABILITY, CONFIRMED_SCORE = 0.997, 0.97
 """Minimum probability of a digit by both classifiers at which it is surely one if it is alone, 0–1;
 and the score of the detector that it gets."""
 
-ROOM = 1.6
+GREY_SQUARE_SIDE = 1.6
 """Side of the square around a digit that is looked at in grey, in the longer side of the digit."""
 
 
@@ -51,15 +51,19 @@ def confirm_lone_digit(
         ModelRunError: ONNX Runtime fails.
     """
     parts = [each for each in classified if not each.detection.whole_image]
-    sure = [each for each in parts if each.prediction.confidence >= SURE]
-    if len(sure) != 1 or len(parts) >= MIN_PAGE_DETECTIONS or sure[0].detection.score >= CONFIRMED:
+    sure = [each for each in parts if each.prediction.confidence >= MIN_SURE_PROBABILITY]
+    if (
+        len(sure) != 1
+        or len(parts) >= MIN_PAGE_DETECTIONS
+        or sure[0].detection.score >= CONFIRMED_SCORE
+    ):
         return classified
     (lone,) = sure
     row_digit = RowDigit(lone.to_digit(score=1.0, accepted=True), lone.detection)
     probabilities = load_grey().classify([cut_around(image, row_digit)])[0]
-    if probabilities[lone.prediction.digit] < SURE:
+    if probabilities[lone.prediction.digit] < MIN_SURE_PROBABILITY:
         return classified
-    confirmed = replace(lone, detection=replace(lone.detection, score=CONFIRMED))
+    confirmed = replace(lone, detection=replace(lone.detection, score=CONFIRMED_SCORE))
     return [confirmed if each is lone else each for each in parts]
 
 
@@ -106,7 +110,7 @@ def _cut_between(
     ends = [left + wide for left, _, wide, _ in own if left + wide / 2 < middle]
     starts = [left for left, _, wide, _ in own if left + wide / 2 > middle]
     half = square.shape[1] / 2
-    scale = half / (ROOM / 2 * max(width, height))
+    scale = half / (GREY_SQUARE_SIDE / 2 * max(width, height))
     left = (max(ends) + x) / 2 if ends else -math.inf
     right = (min(starts) + x + width) / 2 if starts else math.inf
     first = round(half - 1 - min(half - 1, scale * max(0.0, middle - left)))
@@ -119,7 +123,7 @@ def cut_around(image: GreyImage, row_digit: RowDigit) -> U8:
     x, y, width, height = row_digit.digit.box
     halvings = sharp_halvings(image, height)
     scale = 0.5**halvings
-    side = max(1, round(ROOM * scale * max(row_digit.digit.row_box[2:])))
+    side = max(1, round(GREY_SQUARE_SIDE * scale * max(row_digit.digit.row_box[2:])))
     turn = turn_points(np.eye(2), -row_digit.detection.tilt).T
     centre = np.array([x + width / 2, y + height / 2]) * scale - 0.5
     matrix = np.column_stack([turn, centre - turn @ np.full(2, (side - 1) / 2)])

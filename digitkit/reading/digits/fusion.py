@@ -30,13 +30,13 @@ reader more; on photos these read more digits right."""
 ALONE_WEIGHTS = Weights(0.8, 0.5, 0.3)
 """Weights for a digit that is alone in its row: the row says little of it."""
 
-SLASH = 0.02
+MIN_SLASH = 0.02
 """The classifier cannot tell slashes and brackets from 1s. Where the row shows a sign, a 1 next to
 other digits has at least this probability of being none, on pages with other signs or points; 1s
 that were not detected have it on all pages."""
 
-RARE_SLASH = 0.001
-"""`SLASH` on a page without other signs or points."""
+MIN_RARE_SLASH = 0.001
+"""`MIN_SLASH` on a page without other signs or points."""
 
 MIN_DIGIT = 0.15
 """A detection that is less likely a digit is dropped."""
@@ -49,7 +49,7 @@ MAX_DOUBTED = 0.9
 """Where the row shows a sign, a detection with less confidence is one, whatever the threshold for
 digits is."""
 
-MIN_ONES, CLEAR_ONE, MIN_LEAN, ALIKE, MAX_ONE_HEIGHT = 3, 0.9, 10.0, 3.0, 1.08
+MIN_ONES, MIN_CLEAR_ONE, MIN_LEAN, MAX_LEAN_DIFFERENCE, MAX_ONE_HEIGHT = 3, 0.9, 10.0, 3.0, 1.08
 """A 1 that its row shows as a sign is doubted, not dropped, if it leans like others of the page:
 minimum number of these, minimum probability with which their rows show them, and minimum median
 lean, degrees; maximum difference from it, degrees; maximum height of the 1, in heights of the
@@ -116,7 +116,7 @@ def _usual_lean(row_digits: Sequence[RowDigit], lines: Mapping[int, TextLine]) -
 
 
 def _shows_one(probabilities: F32 | None) -> bool:
-    return probabilities is not None and bool(probabilities[1] >= CLEAR_ONE)
+    return probabilities is not None and bool(probabilities[1] >= MIN_CLEAR_ONE)
 
 
 def _leans_like_ones(row_digit: RowDigit, line: TextLine, lean: float) -> bool:
@@ -126,7 +126,7 @@ def _leans_like_ones(row_digit: RowDigit, line: TextLine, lean: float) -> bool:
         digit.digit == 1
         and lean >= MIN_LEAN
         and digit.row_box[3] <= MAX_ONE_HEIGHT * line.strip.digit_height
-        and abs(measure_lean(row_digit.detection.ink) - lean) <= ALIKE
+        and abs(measure_lean(row_digit.detection.ink) - lean) <= MAX_LEAN_DIFFERENCE
     )
 
 
@@ -145,7 +145,7 @@ def combine_in_row(own: Prediction, probabilities: F32, *, has_signs: bool) -> P
     """
     least_sign = PROBABILITY_FLOOR
     if own.digit == 1:
-        least_sign = SLASH if has_signs else RARE_SLASH
+        least_sign = MIN_SLASH if has_signs else MIN_RARE_SLASH
     return combine(own, probabilities, PAGE_WEIGHTS, least_sign)
 
 

@@ -30,10 +30,10 @@ from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strip_ink import Ink
 from digitkit.reading.rows.strips import WRITING_BAND, Strip
 
-HALF_WIDTH = 0.65
+MAX_HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""
 
-CUT_ROOM = 0.12
+MAX_CUT_OFFSET = 0.12
 """Maximum distance of the cut between two digits from halfway between their middles, in heights; it
 is where there is the least ink."""
 
@@ -200,7 +200,7 @@ def _cut_out(line: TextLine, taken: U8, x: float, middles: Sequence[float]) -> I
     """The ink around the middle of a digit: all of it, and what no accepted digit has taken."""
     strip, ink = line.strip, line.ink
     width = ink.mask.shape[1]
-    reach = HALF_WIDTH * strip.unit
+    reach = MAX_HALF_WIDTH * strip.unit
     left = max([(each + x) / 2 for each in middles if each < x - 1], default=-reach)
     right = min([(each + x) / 2 for each in middles if each > x + 1], default=width + reach)
     start = round(x - reach) if left < x - reach else _find_cut(ink.mask, left, strip.unit)
@@ -222,7 +222,7 @@ def _cut_out(line: TextLine, taken: U8, x: float, middles: Sequence[float]) -> I
 
 def _find_cut(mask: U8, x: float, unit: float) -> int:
     """The column with the least ink near a place between two digits."""
-    room = CUT_ROOM * unit
+    room = MAX_CUT_OFFSET * unit
     first, last = max(0, round(x - room)), min(mask.shape[1], round(x + room) + 1)
     profile = mask[:, first:last].sum(0, dtype=np.int64)
     nearest = np.abs(np.arange(first, last) - x)

@@ -40,11 +40,11 @@ MIN_NOT_DIGIT = 0.95
 """A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
 probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
 
-MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
+MIN_MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
-MIN_HOLE, OTHER_HOLE, HOLE_RIGHT, HOLE_DOWN, HOLES_HEIGHT = 0.008, 0.001, 0.02, 0.1, 48
+MIN_HOLE, MIN_OTHER_HOLE, MIN_HOLE_SHIFT, MIN_HOLE_DROP, HOLES_HEIGHT = 0.008, 0.001, 0.02, 0.1, 48
 """A slash through a zero leaves two holes of at least the first area, in squares of the zero's
 height, and no other of the second; the lower one is so far to the right of the upper one and below
 it, in heights. They are looked for in ink of at least the last height, pixels."""
@@ -52,20 +52,20 @@ it, in heights. They are looked for in ink of at least the last height, pixels."
 MAX_SLASHED_HEIGHT = 1.25
 """Maximum height of such a zero, in heights of the digits: a longer slash strikes it out."""
 
-LETTER_SHARE, LIKELY_LETTER = 0.1, 0.8
+MAX_RARE_LETTERS, MIN_LIKELY_LETTER = 0.1, 0.8
 """Letters are rare on a page with less than the first fraction of them, of its digits. Digits that
 the row shows as letters with the second probability are counted, too."""
 
-LETTER_BESIDE, LETTER_APART, LETTER_GAP = (0.95, 0.8), (0.985, 0.9), 0.6
+MIN_LETTER_BESIDE, MIN_LETTER_APART, MIN_LETTER_GAP = (0.95, 0.8), (0.985, 0.9), 0.6
 """A digit is doubtful if the row shows it as a letter with the first probability of a pair where
 letters are rare, and with the second where they are not; of the second pair if its gap to others is
 larger than the last value, in its height, as there is little to compare it with."""
 
-LIKE_LETTER, MIN_ALIKE, ALIKE_SHARE = 0.5, 2, 0.5
+MIN_LIKE_LETTER, MIN_ALIKE, MIN_ALIKE_FRACTION = 0.5, 2, 0.5
 """A hand writes a digit like a letter if its row shows so many, and this fraction, of a page's as
-one with the first probability, and some stand as no letters do; see `WITHIN_SHARE`."""
+one with the first probability, and some stand as no letters do; see `MIN_WITHIN_FRACTION`."""
 
-WITHIN_SHARE = 0.25
+MIN_WITHIN_FRACTION = 0.25
 """At least this fraction of the digits that look like letters has digits close on both sides; or,
 on a page without other letters, on the left only, and as many on the right only."""
 
@@ -73,7 +73,7 @@ MIN_ROW_CONTRAST = 0.3
 """The contrast of a digit is at least this fraction of the usual one of its row; paler ones shine
 through from the other side of the paper."""
 
-SAMPLES = 32
+MIN_SAMPLES = 32
 """A digit's contrast is measured in at least so many of its rows and columns, if it has them."""
 
 MIN_INNER_HEIGHT = 0.35
@@ -128,7 +128,7 @@ def mark_spoiled(
         probabilities = line.probabilities_at(digit.box) if line else None
         spoiled = is_spoiled(probabilities)
         if digit.accepted and digit.digit == 0:
-            zeros.append(is_spoiled(probabilities, MAY_BE_SLASHED))
+            zeros.append(is_spoiled(probabilities, MIN_MAY_BE_SLASHED))
         elif digit.accepted:
             others.append(spoiled)
         if spoiled and line and digit.digit == 0:
@@ -156,12 +156,12 @@ def _is_slashed(ink: U8) -> bool:
     count, _, stats, centres = cv2.connectedComponentsWithStats(paper, connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA] / height**2
     is_inside = stats[:, cv2.CC_STAT_LEFT] > 0
-    holes = [i for i in range(1, count) if areas[i] >= OTHER_HOLE and is_inside[i]]
+    holes = [i for i in range(1, count) if areas[i] >= MIN_OTHER_HOLE and is_inside[i]]
     if len(holes) != 2 or areas[holes].min() < MIN_HOLE:
         return False
     upper, lower = sorted(holes, key=lambda i: centres[i, 1])
     right, down = (centres[lower] - centres[upper]) / height
-    return bool(right >= HOLE_RIGHT and down >= HOLE_DOWN)
+    return bool(right >= MIN_HOLE_SHIFT and down >= MIN_HOLE_DROP)
 
 
 def doubt_letters(
@@ -183,14 +183,14 @@ def doubt_letters(
     letters = sum(mark.kind == "letter" for mark in marks)
     own_forms = _find_own_forms(shown, rows, has_letters=letters > 0)
     shown = {digit: value for digit, value in shown.items() if digit.digit not in own_forms}
-    letters += sum(probability >= LIKELY_LETTER for probability in shown.values())
+    letters += sum(probability >= MIN_LIKELY_LETTER for probability in shown.values())
 
     def is_letter(digit: Digit) -> bool:
         row = (each.row_box for each in rows[digit.row] if each is not digit)
-        is_alone = gap_beside(digit.row_box, row) > LETTER_GAP * digit.row_box[3]
-        others = letters - (shown[digit] >= LIKELY_LETTER) if is_alone else letters
-        are_likely = others >= max(1, LETTER_SHARE * count)
-        rare, among_others = LETTER_APART if is_alone else LETTER_BESIDE
+        is_alone = gap_beside(digit.row_box, row) > MIN_LETTER_GAP * digit.row_box[3]
+        others = letters - (shown[digit] >= MIN_LIKELY_LETTER) if is_alone else letters
+        are_likely = others >= max(1, MAX_RARE_LETTERS * count)
+        rare, among_others = MIN_LETTER_APART if is_alone else MIN_LETTER_BESIDE
         return shown[digit] >= (among_others if are_likely else rare)
 
     doubtful = set(filter(is_letter, shown))
@@ -211,14 +211,16 @@ def _find_own_forms(
     """
     forms = set[int]()
     for value in {digit.digit for digit in shown}:
-        alike = [digit for digit in shown if digit.digit == value and shown[digit] >= LIKE_LETTER]
+        alike = [
+            digit for digit in shown if digit.digit == value and shown[digit] >= MIN_LIKE_LETTER
+        ]
         sides = Counter(_has_neighbours(digit, rows[digit.row]) for digit in alike)
         within = sides[True, True]
         if not has_letters:
             within = max(within, min(sides[True, False], sides[False, True]))
         count = sum(digit.digit == value for digit in shown)
-        is_usual = len(alike) >= max(MIN_ALIKE, ALIKE_SHARE * count)
-        if is_usual and within >= WITHIN_SHARE * len(alike):
+        is_usual = len(alike) >= max(MIN_ALIKE, MIN_ALIKE_FRACTION * count)
+        if is_usual and within >= MIN_WITHIN_FRACTION * len(alike):
             forms.add(value)
     return forms
 
@@ -226,7 +228,7 @@ def _find_own_forms(
 def _has_neighbours(digit: Digit, row: Sequence[Digit]) -> tuple[bool, bool]:
     """Whether there is another digit close on the left, and on the right."""
     left, right = gaps_beside(digit, row)
-    return left <= LETTER_GAP, right <= LETTER_GAP
+    return left <= MIN_LETTER_GAP, right <= MIN_LETTER_GAP
 
 
 def gaps_beside(digit: Digit, row: Sequence[Digit]) -> tuple[float, float]:
@@ -261,7 +263,7 @@ def _contrast(box: Box, image: GreyImage) -> float:
     """How much the strongest ink in a box differs from paper, relative to both (Michelson), 0–1."""
     halvings = sharp_halvings(image, box[3])
     part = crop_halved(image.halved(halvings), box, halvings)
-    part = part[:: max(1, part.shape[0] // SAMPLES), :: max(1, part.shape[1] // SAMPLES)]
+    part = part[:: max(1, part.shape[0] // MIN_SAMPLES), :: max(1, part.shape[1] // MIN_SAMPLES)]
     if not part.size:
         return 0.0
     levels = np.sort(part, axis=None)

@@ -21,7 +21,7 @@ from digitkit.reading.detection.detections import ClassifiedDetection, Detection
 from digitkit.reading.digits.fusion import combine_in_row
 from digitkit.reading.digits.missed_digits import MIN_DUPLICATE_OVERLAP, to_detection
 from digitkit.reading.marks.finding import MIN_ATTACHED, STROKE_EDGE, beyond, is_written
-from digitkit.reading.marks.kinds import MAYBE_SIGN
+from digitkit.reading.marks.kinds import MIN_MAYBE_SIGN
 from digitkit.reading.networks.line_reader import POINT, SIGN
 from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import TextLine
@@ -30,7 +30,7 @@ from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strip_ink import MIN_STROKE_LEVEL
 from digitkit.reading.rows.strips import PlacedDigit, Strip
 
-NEAR_PEAK = 0.55
+MAX_PEAK_DISTANCE = 0.55
 """An accepted digit at which the row shows no middle may be a part of another one if their middles
 are at most this far apart, in heights."""
 
@@ -227,7 +227,7 @@ def _find_rest(line: TextLine, rest: U8) -> Iterator[_Part]:
         probabilities = line.max_probabilities_near(box)
         if probabilities is None or strip.is_cut(box) or not is_written(line, shape):
             continue
-        if probabilities[SIGN] + probabilities[POINT] < MAYBE_SIGN:
+        if probabilities[SIGN] + probabilities[POINT] < MIN_MAYBE_SIGN:
             yield _Part(*strip.place_of(shape), shape.ink)
 
 
@@ -241,7 +241,7 @@ def _find_unmatched(strip: Strip, row: RowMatch) -> Iterator[_Part]:
         if not row_digit.digit.accepted or row_digit in matched:
             continue
         x = strip.x_of(row_digit.digit.box)
-        if np.abs(middles - x).min() > NEAR_PEAK * strip.unit:
+        if np.abs(middles - x).min() > MAX_PEAK_DISTANCE * strip.unit:
             continue
         mask = strip.cover(strip.place([row_digit]))
         x0, y0, w, h = cv2.boundingRect(mask)

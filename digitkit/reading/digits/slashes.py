@@ -32,19 +32,19 @@ MIN_OTHERS = 2
 """Minimum number of other 1s, which are neither between digits nor alone in their row. With fewer,
 no leans are compared."""
 
-FAINT_SIGN = 0.1
+MIN_FAINT_SIGN = 0.1
 """Minimum probability of a sign in the row at a slash, 0–1."""
 
 MAX_SLASH_GAP = 0.6
 """Maximum gap between a slash and the digit on each side, in heights of the slash."""
 
-REACHING_LEANS, REACH, REACHING_SIGN = 10.0, 0.08, 0.03
+MIN_REACHING_LEAN, MIN_REACH, MIN_REACHING_SIGN = 10.0, 0.08, 0.03
 """A slash need not lean more than the 1s of the page if another row clearly shows signs or points.
 Then: minimum lean to the right, degrees; minimum length by which it extends beyond both digits
 beside it, above and below together, in their height; minimum probability of a sign in the row
 there, 0–1."""
 
-TICK_LEANS, TICK_LEANS_MORE, TICK_GAP = 35.0, 15.0, 1.0
+MIN_TICK_LEAN, MIN_TICK_LEAN_DIFFERENCE, MIN_TICK_GAP = 35.0, 15.0, 1.0
 """Minimum lean of a tick, and minimum difference between it and the median lean of the other 1s, in
 degrees; minimum gap between a tick and the nearest digits, in heights of the tick."""
 
@@ -72,16 +72,16 @@ def doubt_slashes(
         left, right = gaps_beside(digit, rows[digit.row])
         if max(left, right) <= MAX_SLASH_GAP:
             slashes.add(digit)
-        elif min(left, right) >= TICK_GAP:
+        elif min(left, right) >= MIN_TICK_GAP:
             ticks.add(digit)
     with_signs = {row for row, line in lines.items() if line.signs}
     doubtful = {
         digit
         for digit in slashes
-        if leans[digit] >= REACHING_LEANS
+        if leans[digit] >= MIN_REACHING_LEAN
         and _reaches_beyond(digit, rows[digit.row])
         and with_signs - {digit.row}
-        and _sign_probability(digit, lines) >= REACHING_SIGN
+        and _sign_probability(digit, lines) >= MIN_REACHING_SIGN
     }
     others = [lean for digit, lean in leans.items() if digit not in slashes | ticks]
     if len(others) >= MIN_OTHERS:
@@ -90,9 +90,9 @@ def doubt_slashes(
             digit
             for digit in slashes
             if leans[digit] >= max(MIN_SLASH_LEAN, MIN_LEAN_DIFFERENCE + most)
-            and _sign_probability(digit, lines) >= FAINT_SIGN
+            and _sign_probability(digit, lines) >= MIN_FAINT_SIGN
         }
-        least = max(TICK_LEANS, TICK_LEANS_MORE + usual)
+        least = max(MIN_TICK_LEAN, MIN_TICK_LEAN_DIFFERENCE + usual)
         doubtful |= {digit for digit in ticks if leans[digit] >= least}
     return doubt_digits(digits, doubtful)
 
@@ -112,13 +112,13 @@ def measure_lean(ink: U8) -> float:
 
 
 def _reaches_beyond(digit: Digit, row: Sequence[Digit]) -> bool:
-    """Whether a digit extends beyond those beside it, above and below together; see `REACH`."""
+    """Whether a digit extends beyond those beside it, above and below together; see `MIN_REACH`."""
     x, y, _, height = digit.row_box
     left = max((d.row_box for d in row if d.row_box[0] < x), key=lambda box: box[0])
     right = min((d.row_box for d in row if d.row_box[0] > x), key=lambda box: box[0])
     above = min(left[1], right[1]) - y
     below = y + height - max(left[1] + left[3], right[1] + right[3])
-    return above + below >= REACH * (left[3] + right[3]) / 2
+    return above + below >= MIN_REACH * (left[3] + right[3]) / 2
 
 
 def _sign_probability(digit: Digit, lines: Mapping[int, TextLine]) -> float:

@@ -23,12 +23,12 @@ from digitkit.reading.results import Digit, Mark
 WORD_WEIGHTS = (-2.25, -0.68, 0.30, 3.51, -0.93, -0.97, 1.15, -0.41, 1.33)
 """Of a constant and the features of `Word`: whether its digits are some."""
 
-LIKELY, LIKELY_AMONG_FEW, FEW = 0.4, 0.5, 3
+MIN_LIKELY, MIN_LIKELY_AMONG_FEW, MAX_FEW = 0.4, 0.5, 3
 """With less than the first probability the digits of a word are doubted. Less than a half, as there
 are fewer words among the numbers that users read than among those that the weights are fitted on;
 but with less than the second on a page with so few digits, which is rather one of words."""
 
-DOUBT = 0.4
+DOUBT_FACTOR = 0.4
 """Factor of the confidence of digits that are rather none, but may be some."""
 
 MAX_LETTER_GAP = 0.3
@@ -82,8 +82,8 @@ def rescore_words(
         min_confidence: threshold for a digit to be accepted, 0–1.
     """
     settled = list(digits)
-    is_few = sum(digit.accepted for digit in digits) <= FEW
-    least = LIKELY_AMONG_FEW if is_few else LIKELY
+    is_few = sum(digit.accepted for digit in digits) <= MAX_FEW
+    least = MIN_LIKELY_AMONG_FEW if is_few else MIN_LIKELY
     for word in find_words(digits, marks, digit_probabilities):
         probability = float(predict_logistic(word.features[None, :], WORD_WEIGHTS)[0])
         if probability < least:
@@ -236,4 +236,4 @@ def doubt_digits(digits: Iterable[Digit], doubtful: Container[Digit]) -> tuple[D
 
 def doubt_digit(digit: Digit) -> Digit:
     """A digit that is rather none, but may be one: with less confidence, and not accepted."""
-    return lower_confidence(digit, DOUBT, math.inf)
+    return lower_confidence(digit, DOUBT_FACTOR, math.inf)

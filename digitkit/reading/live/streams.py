@@ -18,7 +18,7 @@ from digitkit.sources.frames import Frame
 KEEP_SECONDS = 1.0
 """A reading is kept for less than this; then a frame is read, whatever it looks like."""
 
-SETTLED = 5
+MIN_SETTLED = 5
 """A reading is kept once this many in a row, of a scene that does not change, have the same text: a
 single bad one would else be repeated until it counts as stable."""
 
@@ -28,7 +28,7 @@ USUAL_FPS = 30
 HALVINGS, MAX_SIDE = 2, 640
 """Frames are compared at a quarter of their size, or less, up to this longer side, pixels."""
 
-SURROUND = 15
+SURROUND_SIDE = 15
 """Differences are measured against those around: light flickers; side of a square, pixels of the
 reduced frame."""
 
@@ -79,7 +79,7 @@ class StreamReader:
         agreeing = 0
         if last is not None and last.reading.source == frame.source and _alike(small, last.small):
             agreeing = last.agreeing
-            if agreeing >= SETTLED and 0 <= at - last.at < KEEP_SECONDS:
+            if agreeing >= MIN_SETTLED and 0 <= at - last.at < KEEP_SECONDS:
                 ms = Timings(frame.decode_ms, (time.perf_counter_ns() - begun) / 1e6, 0.0, 0.0)
                 return replace(
                     last.reading, ms=ms, frame=frame.number, time=frame.time, seconds=frame.seconds
@@ -112,6 +112,6 @@ def _alike(a: F32, b: F32) -> bool:
     if a.shape != b.shape:
         return False
     difference = cv2.subtract(a, b)
-    difference = cv2.subtract(difference, cv2.blur(difference, (SURROUND, SURROUND)))
+    difference = cv2.subtract(difference, cv2.blur(difference, (SURROUND_SIDE, SURROUND_SIDE)))
     low, high, _, _ = cv2.minMaxLoc(cv2.blur(difference, (2, 2)))
     return max(-low, high) <= MAX_DIFFERENCE

@@ -24,7 +24,7 @@ MAX_COMPARED = 4_000_000
 """Maximum number of pairs of digits that are compared to find how a page moved; so on pages of
 hundreds, fewer movements are tried."""
 
-LIKENESS = 0.7
+MISMATCH_WEIGHT = 0.7
 """Weight of two digits at the same place that differ, against two that are the same, 0–1, when it
 is decided how a page moved: the rows of a list look alike."""
 
@@ -188,7 +188,7 @@ def _match_digits(before: Sequence[Digit], now: Sequence[Digit]) -> dict[int, in
     width = np.maximum(new[:, None, 2], old[None, :, 2])
     height = np.maximum(new[:, None, 3], old[None, :, 3])
     alike = np.array([[a.digit == b.digit for b in before] for a in now])
-    likeness = np.where(alike, 1.0, LIKENESS)
+    likeness = np.where(alike, 1.0, MISMATCH_WEIGHT)
     near = (np.maximum(np.abs(dx), np.abs(dy)) < 2 * height) & alike
     best, shift = -1.0, (0.0, 0.0)
     tried = max(1, min(MAX_SHIFTS, MAX_COMPARED // dx.size))

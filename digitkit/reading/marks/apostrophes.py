@@ -8,15 +8,15 @@ from itertools import pairwise
 from digitkit.reading.numbers.checks import THOUSANDS
 from digitkit.reading.rows.shapes import MIN_AREA, Shape
 
-HEIGHTS, MAX_WIDTH, LOWEST = (0.15, 0.5), 0.35, -0.05
+APOSTROPHE_HEIGHTS, MAX_WIDTH, LOWEST_END = (0.15, 0.5), 0.35, -0.05
 """Least and greatest height of an apostrophe, its maximum width, and the lowest place of its lower
 end below the middle of the digits, in heights."""
 
-MAX_GAP, OVERHANG = 0.85, 0.25
+MAX_GAP, MAX_OVERHANG = 0.85, 0.25
 """Maximum gap between the digits on the sides of an apostrophe, and how far it may be above either,
 in heights."""
 
-LIKE_ACROSS, MIN_SPACE = 0.8, 0.25
+MIN_ACROSS_FRACTION, MIN_SPACE = 0.8, 0.25
 """What ends a number, or has another separator in it, is a gap of at least this part of that across
 the apostrophe, and at least so wide, in heights."""
 
@@ -40,7 +40,7 @@ def find_apostrophes(shapes: Iterable[Shape], digits: Iterable[Shape]) -> list[S
         for place, (a, b) in enumerate(pairwise(ordered), 1)
         for shape in high
         if gaps[place - 1] <= MAX_GAP
-        and a.left + a.width - OVERHANG <= shape.centre_x <= b.left + OVERHANG
+        and a.left + a.width - MAX_OVERHANG <= shape.centre_x <= b.left + MAX_OVERHANG
     }
     if len(high) > len(between):
         return []
@@ -48,9 +48,11 @@ def find_apostrophes(shapes: Iterable[Shape], digits: Iterable[Shape]) -> list[S
 
 
 def _is_high(shape: Shape) -> bool:
-    is_small = HEIGHTS[0] <= shape.height <= HEIGHTS[1] and shape.width <= MAX_WIDTH
+    is_small = (
+        APOSTROPHE_HEIGHTS[0] <= shape.height <= APOSTROPHE_HEIGHTS[1] and shape.width <= MAX_WIDTH
+    )
     is_upright = shape.height > shape.width and shape.area >= MIN_AREA
-    return is_small and is_upright and shape.top + shape.height <= LOWEST
+    return is_small and is_upright and shape.top + shape.height <= LOWEST_END
 
 
 def _are_thousands(gaps: Sequence[float], place: int, between: Container[int]) -> bool:
@@ -63,7 +65,7 @@ def _are_thousands(gaps: Sequence[float], place: int, between: Container[int]) -
         place: number of the digit behind it, from 0.
         between: what may be apostrophes, by the same number.
     """
-    space = max(MIN_SPACE, LIKE_ACROSS * gaps[place - 1])
+    space = max(MIN_SPACE, MIN_ACROSS_FRACTION * gaps[place - 1])
 
     def is_end(other: int) -> bool:
         return not 0 < other <= len(gaps) or other in between or gaps[other - 1] >= space

@@ -20,8 +20,8 @@ from digitkit.images.cv import cv2
 from digitkit.reading.marks.apostrophes import find_apostrophes
 from digitkit.reading.marks.line_parts import split_lines
 from digitkit.reading.marks.touching import (
-    FAINT_POINT,
     MIN_FAINT_POINT,
+    MIN_POINT_STRENGTH,
     find_colons,
     find_pale_points,
     find_points,
@@ -63,7 +63,7 @@ height; the edges of the digit's strokes (`STROKE_EDGE`) do not count."""
 MIN_DIGIT_SHARE = 0.1
 """A piece of ink belongs to a digit if at least this fraction of it are strokes of digits."""
 
-NEXT_TO, OVERLAPS = 0.2, 0.2
+MAX_OUTSIDE, MAX_OVERLAP = 0.2, 0.2
 """A stroke is next to a digit if its middle is at most the first number of heights outside of the
 digit's box, and less than the second fraction of its width above or below the digit's own ink."""
 
@@ -71,7 +71,7 @@ MAX_HIGH_DOT, MAX_SMALL = 0.3, 0.1
 """Maximum height of a dot that is not low, in heights; and maximum area, exclusive, of a dot or a
 comma, in squares of the height."""
 
-DASH_RATIO = 0.5
+MAX_DASH_HEIGHT = 0.5
 """Maximum height of a dash, in its width."""
 
 MIN_CUT = 0.12, 0.006
@@ -90,13 +90,13 @@ MIN_POINT_CENTRE = 0.15
 """Minimum distance of a point that the row shows from the middle of the digits, downwards, in
 heights."""
 
-DASH_COVERED = 0.15
+MAX_DASH_COVERED = 0.15
 """At most this part of a dash is above or below a digit that took it with it."""
 
 SLANTS = np.array([0, 0.15, 0.3, -0.15, -0.3])
 """Slants at which pieces may be above each other, pixels to the right for one upwards."""
 
-DOT_COVERED = 0.7
+MAX_DOT_COVERED = 0.7
 """At most this part of a colon's dot is above or below a digit, which is slanted."""
 
 MIN_LETTER_HEIGHT = 0.4
@@ -192,7 +192,7 @@ def _find_written(line: TextLine, shapes: Sequence[Shape]) -> list[Shape]:
         for shape in shapes
         if shape not in written
         and any(shape.is_round and are_pair(shape, other) for other in written)
-        and line.strip.strength(line.ink, shape) >= FAINT_POINT
+        and line.strip.strength(line.ink, shape) >= MIN_POINT_STRENGTH
     ]
     return written + faint
 
@@ -204,7 +204,7 @@ def is_written(line: TextLine, shape: Shape) -> bool:
     strength = line.strip.strength(line.ink, shape)
     if strength >= MIN_STROKE_STRENGTH:
         return shape.width <= MIN_SHADOW_WIDTH or line.sharpness(shape) >= MIN_SHARPNESS
-    return strength >= FAINT_POINT and _shows_point(line, shape)
+    return strength >= MIN_POINT_STRENGTH and _shows_point(line, shape)
 
 
 def _doubt(
@@ -302,7 +302,7 @@ def _are_marks(ink: Ink, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArray
     paired = low | (small & (area >= MIN_PAIR_AREA))
     small = low | (small & (middle < POINT_CENTRE) & (area >= MIN_AREA))
     flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1])
-    flat &= h <= np.minimum(MAX_DASH_THICKNESS, DASH_RATIO * w)
+    flat &= h <= np.minimum(MAX_DASH_THICKNESS, MAX_DASH_HEIGHT * w)
     flat &= np.abs(middle) <= MAX_DASH_OFFSET
     large = ~(small | flat) & (area >= MIN_ATTACHED)
     large[0] = False
@@ -315,12 +315,12 @@ def _are_marks(ink: Ink, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArray
         is_near = (x[big] - 1 < x[piece] + w[piece]) & (ends[big] + 1 > x[piece])
         covered[piece] = _least_covered(ink, piece, big[is_near])
     is_round = np.maximum(w, h) <= MAX_DOT_ASPECT * np.minimum(w, h)
-    upper = np.flatnonzero(paired & is_round & (covered <= DOT_COVERED))
-    lower = np.flatnonzero(paired & (is_round | low) & (covered <= DOT_COVERED))
+    upper = np.flatnonzero(paired & is_round & (covered <= MAX_DOT_COVERED))
+    lower = np.flatnonzero(paired & (is_round | low) & (covered <= MAX_DOT_COVERED))
     small &= covered <= 0
     centre = x + w / 2
     pairs = is_above(centre[upper, None] - centre[lower], middle[lower] - middle[upper, None])
-    are_marks = (small & low) | (flat & (covered <= DASH_COVERED))
+    are_marks = (small & low) | (flat & (covered <= MAX_DASH_COVERED))
     are_marks[upper[pairs.any(1)]] = are_marks[lower[pairs.any(0)]] = True
     return np.asarray(are_marks)
 
@@ -339,7 +339,7 @@ def _find_swallowed(line: TextLine, placed: Sequence[PlacedDigit]) -> list[int]:
     left, _, width, height, _ = ink.stats.T
     tall = np.flatnonzero(height >= MIN_MERGED_STROKE * strip.unit)
     tall = tall[tall > 0]
-    main, beside, reach = set[int](), set[int](), NEXT_TO * strip.unit
+    main, beside, reach = set[int](), set[int](), MAX_OUTSIDE * strip.unit
     middles = left[tall] + width[tall] / 2
     for each in placed:
         if each.row_digit.row != strip.row or not each.row_digit.digit.accepted:
@@ -353,7 +353,7 @@ def _find_swallowed(line: TextLine, placed: Sequence[PlacedDigit]) -> list[int]:
         own_piece = near[taken[near].argmax()]
         main.add(int(own_piece))
         others = near[near != own_piece].tolist()
-        beside.update(n for n in others if _least_covered(ink, n, [own_piece]) < OVERLAPS)
+        beside.update(n for n in others if _least_covered(ink, n, [own_piece]) < MAX_OVERLAP)
     return sorted(beside - main)
 
 

@@ -14,7 +14,7 @@ from digitkit.arrays import F32, Box
 from digitkit.boxes import middle_x, overlap_width
 from digitkit.reading.marks.signs import (
     MAX_LETTER_DIGIT,
-    MAYBE_HIGH,
+    MIN_MAYBE_HIGH,
     MIN_TALL,
     is_apart,
     is_low,
@@ -26,12 +26,18 @@ from digitkit.reading.networks.line_reader import NONE, POINT, SIGN, is_spoiled,
 from digitkit.reading.numbers.grouping import MAX_INK_DISTANCE, SEPARATORS
 from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows.layout import RowDigit
-from digitkit.reading.rows.lines import CLEAR_POINT, CLEAR_SIGN, MAX_MATCH_DISTANCE, Peak, TextLine
+from digitkit.reading.rows.lines import (
+    MAX_MATCH_DISTANCE,
+    MIN_CLEAR_POINT,
+    MIN_CLEAR_SIGN,
+    Peak,
+    TextLine,
+)
 from digitkit.reading.rows.matching import RowMatch, match_row, own_peaks
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strips import Strip
 
-SIGN_BETWEEN = 0.6
+MIN_SIGN_BETWEEN = 0.6
 """Signs and points that together are at least this likely are seen between two digits, 0–1."""
 
 MAX_PART_DISTANCE = 0.65
@@ -48,47 +54,52 @@ MAX_PIECE_HEIGHT = 0.45
 MAX_LINE_OFFSET = 0.25
 """A vertical line at most this far from the middle of an accepted digit is a part of it."""
 
-MAYBE_SIGN = 0.25
+MIN_MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
 
-LIKELY_POINT = 0.55
+MIN_LIKELY_POINT = 0.55
 """A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
 read, 0–1. One that is at least as likely may be there though no ink of it was found."""
 
-USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.5, 0.05
+MIN_USUAL_POINTS, MIN_USUAL_FRACTION, MIN_MAYBE_USUAL_POINT = 3, 0.5, 0.05
 """Where at least so many rows of a page, and this fraction of them, show a point clearly, the last
-number takes the place of `LIKELY_POINT` for points of which no ink was found."""
+number takes the place of `MIN_LIKELY_POINT` for points of which no ink was found."""
 
-SLASH_ROWS, SLASH_WIDTH = 3, 0.7
+MIN_SLASH_ROWS, MAX_SLASH_WIDTH = 3, 0.7
 """A page with at least so many rows that clearly have slashes is one of slashes; maximum width of a
 slash, in its height."""
 
-MAX_SPECK_SIZE, SPECK_GAP = 0.2, 0.3
+MAX_SPECK_SIZE, MIN_SPECK_GAP = 0.2, 0.3
 """A dot in the middle that is at most so large is dirt, unless it is a sign, or a letter that is so
 far from digits; in heights."""
 
-SHOWN_LETTER, LETTER_DIGIT, LETTER_SIGN, LETTER_WIDTHS = 0.9, 0.2, 0.75, (0.3, 3.0)
+MIN_SHOWN_LETTER, MAX_DIGIT_IN_LETTER, MAX_SIGN_IN_LETTER, LETTER_WIDTHS = (
+    0.9,
+    0.2,
+    0.75,
+    (0.3, 3.0),
+)
 """Ink is a letter, too, if the row shows it as one with at least the first probability, as any
 digit with at most the second, and as a sign with at most the third; if its width is within the
 last, in its height, as a narrower stroke may be a 1; and if the nearest digit is clearly not a
 letter."""
 
-MAYBE_SPOILED, SPOILED_DIGIT = 0.5, 0.05
+MIN_MAYBE_SPOILED, MIN_SPOILED_DIGIT = 0.5, 0.05
 """Ink that is struck out or written over is not a letter: between digits from the first probability
 on; elsewhere, as many letters look so, if the row shows a digit with more than the second."""
 
-MAYBE_LETTER, NEAREST = 0.06, 2.0
+MAX_NEAREST_LETTER, MAX_NEAREST_DISTANCE = 0.06, 2.0
 """Maximum probability that the digit nearest to such a letter is a letter itself; if the two are
 apart, this may be the next digit. Both are at most so far from it, in heights, between middles."""
 
-LETTER_OVERLAP = 0.2
+MAX_LETTER_OVERLAP = 0.2
 """Maximum horizontal overlap of such a letter and a digit, in heights of the digits."""
 
-LONG_SIGN, SHOWN_LONG, LONG_DIGIT = 1.2, 0.5, 0.25
+MIN_LONG_SIGN_WIDTH, MIN_SHOWN_LONG, MAX_DIGIT_IN_LONG = 1.2, 0.5, 0.25
 """Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if
 the row shows it as one with the second probability, and as any digit with at most the third."""
 
-POINT_TOP = 0.25
+MIN_POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""
 
 
@@ -104,7 +115,7 @@ def reclassify_marks(
         row_digits: the image's digits.
         lines: the rows.
     """
-    if _count_rows_with_slashes(marks, row_digits, lines) >= SLASH_ROWS:
+    if _count_rows_with_slashes(marks, row_digits, lines) >= MIN_SLASH_ROWS:
         lines = {row: replace(line, is_among_slashes=True) for row, line in lines.items()}
     fused, least = list[Mark](), _least_point(lines)
     for row, line in lines.items():
@@ -123,12 +134,14 @@ def _count_rows_with_slashes(
         if line is None or mark.row in rows or mark.kind not in ("ink", "sign"):
             continue
         _, _, width, height = mark.row_box
-        is_slash = height >= MIN_TALL * line.strip.digit_height and width <= SLASH_WIDTH * height
+        is_slash = (
+            height >= MIN_TALL * line.strip.digit_height and width <= MAX_SLASH_WIDTH * height
+        )
         shown = line.max_probabilities_near(mark.box) if is_slash else None
         if (
             shown is not None
-            and shown[SIGN] >= CLEAR_SIGN
-            and line.digit_probability_at_sign(mark.box) <= MAYBE_HIGH
+            and shown[SIGN] >= MIN_CLEAR_SIGN
+            and line.digit_probability_at_sign(mark.box) <= MIN_MAYBE_HIGH
             and _is_between(line.strip.x_of(mark.box), line.strip, by_row.get(mark.row, ()))
         ):
             rows.add(mark.row)
@@ -138,8 +151,8 @@ def _count_rows_with_slashes(
 def _least_point(lines: Mapping[int, TextLine]) -> float:
     """The probability from which on a row shows a point between digits that nothing is known of."""
     shown = sum(bool(line.points) for line in lines.values())
-    is_usual = shown >= max(USUAL_POINTS, USUAL_SHARE * len(lines))
-    return MAYBE_USUAL_POINT if is_usual else LIKELY_POINT
+    is_usual = shown >= max(MIN_USUAL_POINTS, MIN_USUAL_FRACTION * len(lines))
+    return MIN_MAYBE_USUAL_POINT if is_usual else MIN_LIKELY_POINT
 
 
 def _reclassify_row(
@@ -154,7 +167,7 @@ def _reclassify_row(
     points = [
         peak
         for peak in own_peaks(strip, line.find_points(least_point), row_digits)
-        if peak.probabilities[POINT] >= CLEAR_POINT or _is_between(peak.x, strip, own)
+        if peak.probabilities[POINT] >= MIN_CLEAR_POINT or _is_between(peak.x, strip, own)
     ]
     kept += _mark_unread(strip, points, kept)
     taken: list[Digit | Mark] = [*kept, *(each.digit for each in own)]
@@ -162,8 +175,8 @@ def _reclassify_row(
     first, last = min(middles, default=np.inf), max(middles, default=-np.inf)
     signs = [
         sign
-        for sign in own_peaks(strip, line.find_signs(SIGN_BETWEEN), row_digits)
-        if sign.probabilities[SIGN:NONE].sum() >= CLEAR_SIGN or first < sign.x < last
+        for sign in own_peaks(strip, line.find_signs(MIN_SIGN_BETWEEN), row_digits)
+        if sign.probabilities[SIGN:NONE].sum() >= MIN_CLEAR_SIGN or first < sign.x < last
     ]
     return kept + _mark_unread(strip, signs, taken)
 
@@ -180,14 +193,14 @@ def _reclassify(mark: Mark, marks: Sequence[Mark], line: TextLine, match: RowMat
     probabilities = line.max_probabilities_near(mark.box)
     if probabilities is None or mark.cut or mark.kind in ("side", "apostrophe"):
         return mark
-    is_shown = bool(probabilities[SIGN] + probabilities[POINT] >= MAYBE_SIGN)
+    is_shown = bool(probabilities[SIGN] + probabilities[POINT] >= MIN_MAYBE_SIGN)
     if not is_shown and _is_explained(mark, line, match):
         return None
     if mark.kind in ("ink", "sign"):
         return _reclassify_ink(mark, probabilities, marks, line, match.row_digits)
     is_broken = (
         mark.kind in SEPARATORS
-        and probabilities[POINT] < LIKELY_POINT
+        and probabilities[POINT] < MIN_LIKELY_POINT
         and _is_between(line.strip.x_of(mark.box), line.strip, match.row_digits)
     )
     if is_broken or (mark.kind == "dash" and not is_shown):  # rather the end of a broken stroke
@@ -277,25 +290,26 @@ def _is_letter(mark: Mark, along: F32, line: TextLine, own: Sequence[RowDigit]) 
     letter, most_digit = letter_probability(along), float(along[:SIGN].max())
     is_within = _is_within(mark, strip, own)
     if is_within:
-        may_be_spoiled = is_spoiled(along, MAYBE_SPOILED)
+        may_be_spoiled = is_spoiled(along, MIN_MAYBE_SPOILED)
     else:
-        may_be_spoiled = most_digit > SPOILED_DIGIT and is_spoiled(along)
-    if along[POINT] >= MAYBE_SIGN or may_be_spoiled:
+        may_be_spoiled = most_digit > MIN_SPOILED_DIGIT and is_spoiled(along)
+    if along[POINT] >= MIN_MAYBE_SIGN or may_be_spoiled:
         return False
     stands_apart = is_apart(mark, strip, own)
     if (
-        letter >= SHOWN_LETTER
-        and most_digit <= LETTER_DIGIT
-        and along[SIGN] <= LETTER_SIGN
+        letter >= MIN_SHOWN_LETTER
+        and most_digit <= MAX_DIGIT_IN_LETTER
+        and along[SIGN] <= MAX_SIGN_IN_LETTER
         and LETTER_WIDTHS[0] * height <= width <= LETTER_WIDTHS[1] * height
-        and min(_letters_near(mark, line, own)[: 1 + stands_apart], default=1.0) <= MAYBE_LETTER
+        and min(_letters_near(mark, line, own)[: 1 + stands_apart], default=1.0)
+        <= MAX_NEAREST_LETTER
     ):
-        return is_apart(mark, strip, own, -LETTER_OVERLAP)
+        return is_apart(mark, strip, own, -MAX_LETTER_OVERLAP)
     is_long = (
         is_low(mark, strip)
-        and width >= LONG_SIGN * strip.digit_height
-        and most_digit <= LONG_DIGIT
-        and max(letter, along[SIGN]) >= SHOWN_LONG
+        and width >= MIN_LONG_SIGN_WIDTH * strip.digit_height
+        and most_digit <= MAX_DIGIT_IN_LONG
+        and max(letter, along[SIGN]) >= MIN_SHOWN_LONG
     )
     return (is_long or most_digit <= MAX_LETTER_DIGIT) and stands_apart and not is_within
 
@@ -320,12 +334,15 @@ def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
 def _is_speck(dot: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     """Whether a middle dot that is not a sign is dirt."""
     is_small = max(dot.row_box[2:]) <= MAX_SPECK_SIZE * strip.digit_height
-    return is_small and not (dot.kind == "letter" and is_apart(dot, strip, own, SPECK_GAP))
+    return is_small and not (dot.kind == "letter" and is_apart(dot, strip, own, MIN_SPECK_GAP))
 
 
 def _letters_near(mark: Mark, line: TextLine, own: Sequence[RowDigit]) -> list[float]:
     """The probabilities that the accepted digits near a mark are letters, from the nearest on."""
-    x, reach = middle_x(mark.row_box), NEAREST * line.strip.digit_height + mark.row_box[2] / 2
+    x, reach = (
+        middle_x(mark.row_box),
+        MAX_NEAREST_DISTANCE * line.strip.digit_height + mark.row_box[2] / 2,
+    )
     near = sorted(
         (
             abs(middle_x(each.digit.row_box) - x),
@@ -352,7 +369,7 @@ def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Ma
     ]
     marks = []
     for peak in peaks:
-        top = POINT_TOP if peak.kind == POINT else -0.5
+        top = MIN_POINT_TOP if peak.kind == POINT else -0.5
         shape = Shape(
             peak.x / strip.unit - MAX_MATCH_DISTANCE / 2,
             top,

@@ -13,14 +13,14 @@ from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.shapes import MIN_DASH, POINT_CENTRE, Shape
 from digitkit.reading.rows.strips import PlacedDigit, Strip
 
-MAX_TAIL_HEIGHT, TAIL_REACH = 0.6, 0.2
+MAX_TAIL_HEIGHT, MAX_TAIL_DISTANCE = 0.6, 0.2
 """The end of a digit's stroke below a ruled line is at most so high, and so far from the digit, in
 heights."""
 
 MAX_SIDE_WIDTH = 0.25
 """Maximum width of one of the sides of a box around digits, in heights."""
 
-LEANING_SIDE = 0.12
+MAX_SIDE_LEAN = 0.12
 """Maximum difference between the width of a vertical side of a box and its pen, in heights."""
 
 MAX_END_DISTANCE = 3
@@ -88,7 +88,7 @@ def _is_tail(line: TextLine, shape: Shape, taken: U8) -> bool:
         return False
     strip = line.strip
     (x, y), width = strip.place_of(shape), shape.ink.shape[1]
-    reach = round(TAIL_REACH * strip.unit)
+    reach = round(MAX_TAIL_DISTANCE * strip.unit)
     above = slice(max(0, y - reach), max(0, y - 1)), slice(x, x + width)
     return line.ink.lines.has_horizontal(*above) and bool(taken[above].any())
 
@@ -102,7 +102,7 @@ def _is_side(line: TextLine, shape: Shape) -> bool:
         return False
     strip = line.strip
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
-    if shape.width - shape.stroke_width > LEANING_SIDE:
+    if shape.width - shape.stroke_width > MAX_SIDE_LEAN:
         return False
 
     def ends(at: int, *, below: bool) -> bool:

@@ -11,30 +11,30 @@ from digitkit.reading.networks.line_reader import MIN_SIGN, POINT, SIGN
 from digitkit.reading.results import Mark
 from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import MAX_MATCH_DISTANCE, TextLine
-from digitkit.reading.rows.shapes import MIDDLE_DOT, MIN_HIGH_STROKE
+from digitkit.reading.rows.shapes import MAX_MIDDLE_DOT_OFFSET, MIN_HIGH_STROKE
 from digitkit.reading.rows.strips import Strip
 
 MIN_TALL = 0.7
 """Ink of at least this height, in heights of the digits, may be a digit that was not read."""
 
-MAYBE_DIGIT = 0.2
+MIN_MAYBE_DIGIT = 0.2
 """Minimum probability of a digit at which tall ink is not taken for a sign, 0–1."""
 
-MAYBE_DIGIT_BESIDE_SIGN = 0.5
-"""`MAYBE_DIGIT` in a row that has another sign, or on a page of slashes."""
+MIN_MAYBE_DIGIT_BESIDE_SIGN = 0.5
+"""`MIN_MAYBE_DIGIT` in a row that has another sign, or on a page of slashes."""
 
-MAYBE_LEANING = 0.1
-"""`MAYBE_DIGIT` for a stroke that is not taller than the digits and is the only sign in its row, on
-a page that is not one of slashes: it may be a 1 in slanted handwriting."""
+MIN_MAYBE_LEANING = 0.1
+"""`MIN_MAYBE_DIGIT` for a stroke that is not taller than the digits and is the only sign in its
+row, on a page that is not one of slashes: it may be a 1 in slanted handwriting."""
 
-MAYBE_HIGH = 0.05
-"""`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
+MIN_MAYBE_HIGH = 0.05
+"""`MIN_MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
 
-SURE_SIGN = 0.95
+MIN_SURE_SIGN = 0.95
 """Minimum probability of a sign of a stroke that is not a 1, if no digit is likely there
 (`MAX_LETTER_DIGIT`)."""
 
-LOW_SIGN, LOW_SIGN_DIGIT, MAX_LOW_SIGN_ASPECT = 0.8, 0.02, 2.0
+MIN_LOW_SIGN, MAX_DIGIT_IN_LOW_SIGN, MAX_LOW_SIGN_ASPECT = 0.8, 0.02, 2.0
 """Low ink is a sign, and not a piece of a digit that it touches, if the row shows a sign with at
 least the first probability and a digit there with at most the second. Its height is at most the
 third value, in its width."""
@@ -43,26 +43,26 @@ MAX_COLON_DOT = 0.3
 """Maximum size of a dot of a colon, in heights of the digits. Two dots, one above the other, are a
 colon, whatever the row shows: in narrow writing that is the digits beside them."""
 
-MIN_MIDDLE_DOT, MIDDLE_DOT_GAP = 0.4, 0.2
+MIN_MIDDLE_DOT, MIN_MIDDLE_DOT_GAP = 0.4, 0.2
 """Where the row shows a sign or a point with the first probability, a dot in the middle that is so
 far from digits, in heights, is the sign of a product; else it is what other ink is."""
 
 PIXEL_TOLERANCE = 0.05
-"""Boxes are whole pixels: as much more than `MIDDLE_DOT`, in heights."""
+"""Boxes are whole pixels: as much more than `MAX_MIDDLE_DOT_OFFSET`, in heights."""
 
-LEADING, BEFORE_DIGIT = (0.7, 1.4, 0.5), 0.25
+LEADING_SIZE, MAX_BEFORE_DIGIT = (0.7, 1.4, 0.5), 0.25
 """A sign may be the 1 that begins a number if its height is within the first two values, and its
 width at most the third, and if it is at most the fourth from the digit behind it; in heights."""
 
-AFTER_DIGIT, AFTER_LETTER, MUCH_FURTHER = 0.35, 0.25, 2.5
+MIN_AFTER_DIGIT, MIN_AFTER_LETTER, MIN_AFTER_RATIO = 0.35, 0.25, 2.5
 """It is further than these from the digit and from other ink before it, in heights, and at least so
 many times as far as from the digit behind it: slashes are about as far from both."""
 
-BRACKETED, CLOSING = 7.0, 0.8
+MAX_BRACKET_DISTANCE, MAX_CLOSING_DISTANCE = 7.0, 0.8
 """It is a bracket if another such stroke is at most the first value from it and the second from a
 digit, in heights."""
 
-LEADING_DIGIT = 0.01
+MIN_LEADING_DIGIT = 0.01
 """Minimum probability at which the row shows a digit there, 0–1."""
 
 MAX_LETTER_DIGIT = 0.01
@@ -107,16 +107,16 @@ def is_sign(
         mark.kind == "ink"
         and sign + probabilities[POINT] >= MIN_MIDDLE_DOT
         and is_middle_dot(mark, strip)
-        and is_apart(mark, strip, own, MIDDLE_DOT_GAP)
+        and is_apart(mark, strip, own, MIN_MIDDLE_DOT_GAP)
     ):
         return True
     if (
         is_low(mark, strip)
-        and sign >= LOW_SIGN
-        and line.digit_probability_at_sign(mark.box) <= LOW_SIGN_DIGIT
+        and sign >= MIN_LOW_SIGN
+        and line.digit_probability_at_sign(mark.box) <= MAX_DIGIT_IN_LOW_SIGN
     ):
         return True
-    is_clear = most_digit <= MAX_LETTER_DIGIT and sign >= SURE_SIGN
+    is_clear = most_digit <= MAX_LETTER_DIGIT and sign >= MIN_SURE_SIGN
     return (
         (mark.kind == "sign" or sign >= MIN_SIGN)
         and looks_like_sign(mark, strip, own, is_clear=is_clear)
@@ -142,7 +142,7 @@ def looks_like_sign(
 def is_middle_dot(mark: Mark, strip: Strip) -> bool:
     """Whether a mark may be the dot between two factors."""
     _, down = strip.locate([mark.box])[0].tolist()
-    is_level = abs(down) <= MIDDLE_DOT + PIXEL_TOLERANCE
+    is_level = abs(down) <= MAX_MIDDLE_DOT_OFFSET + PIXEL_TOLERANCE
     return max(mark.row_box[2:]) <= MAX_COLON_DOT * strip.digit_height and is_level
 
 
@@ -171,11 +171,11 @@ def _may_be_digit(line: TextLine, mark: Mark, x: float) -> bool:
     )
     height = mark.row_box[3] / strip.digit_height
     if height >= MIN_HIGH_STROKE:
-        least = MAYBE_HIGH
+        least = MIN_MAYBE_HIGH
     elif has_others:
-        least = MAYBE_DIGIT_BESIDE_SIGN
+        least = MIN_MAYBE_DIGIT_BESIDE_SIGN
     else:
-        least = MAYBE_LEANING if height < STROKE_SIZE[1] else MAYBE_DIGIT
+        least = MIN_MAYBE_LEANING if height < STROKE_SIZE[1] else MIN_MAYBE_DIGIT
     return line.digit_probability_at_sign(mark.box) >= least
 
 
@@ -192,7 +192,7 @@ def may_lead(mark: Mark, marks: Sequence[Mark], line: TextLine, own: Sequence[Ro
 
     def is_stroke(box: Box) -> bool:
         _, _, width, height = box
-        lowest, highest, widest = LEADING
+        lowest, highest, widest = LEADING_SIZE
         return lowest * unit <= height <= highest * unit and width <= widest * unit
 
     def gap(left: Box, right: Box) -> float:
@@ -206,16 +206,20 @@ def may_lead(mark: Mark, marks: Sequence[Mark], line: TextLine, own: Sequence[Ro
     behind = min((abs(each) for each in after), default=math.inf)
 
     def is_apart_from(boxes: Iterable[Box], least: float) -> bool:
-        least = max(least, MUCH_FURTHER * behind)
+        least = max(least, MIN_AFTER_RATIO * behind)
         return all(gap(each, box) > least for each in boxes if each[0] < box[0])
 
     is_leading = (
         is_stroke(box)
-        and behind <= BEFORE_DIGIT
-        and is_apart_from(digits, AFTER_DIGIT)
-        and is_apart_from(large, AFTER_LETTER)
+        and behind <= MAX_BEFORE_DIGIT
+        and is_apart_from(digits, MIN_AFTER_DIGIT)
+        and is_apart_from(large, MIN_AFTER_LETTER)
     )
-    if not is_leading or line.digit_probability_at_sign(mark.box) < LEADING_DIGIT:
+    if not is_leading or line.digit_probability_at_sign(mark.box) < MIN_LEADING_DIGIT:
         return False
-    closing = (each for each in others if is_stroke(each) and 0 < gap(box, each) <= BRACKETED)
-    return not any(abs(gap(digit, each)) <= CLOSING for each in closing for digit in digits)
+    closing = (
+        each for each in others if is_stroke(each) and 0 < gap(box, each) <= MAX_BRACKET_DISTANCE
+    )
+    return not any(
+        abs(gap(digit, each)) <= MAX_CLOSING_DISTANCE for each in closing for digit in digits
+    )

@@ -15,7 +15,7 @@ from digitkit.reading.rows.lines import TextLine
 from digitkit.reading.rows.strip_ink import MIN_STROKE_LEVEL, Ink
 from digitkit.reading.rows.strips import PlacedDigit, Strip
 
-MAX_STRIKE_OFFSET, CLEAR_AROUND = 0.25, 0.45
+MAX_STRIKE_OFFSET, MIN_CLEAR_AROUND = 0.25, 0.45
 """A strike is mostly not further above or below the middle of the digits than the first, in
 heights, and does not go on within the second."""
 
@@ -48,11 +48,11 @@ MAX_SHORT_STRIKE_OFFSET = 0.25
 MAX_SHORTENING = 0.12
 """A short strike may end so far inside the outer sides of its first and last digit, in heights."""
 
-STICKS_OUT, GOES_ON = 0.1, (1.0, 1.6)
+MIN_STRIKE_END, MAX_STRIKE_ENDS = 0.1, (1.0, 1.6)
 """Minimum and maximum length by which a short strike extends beyond its digits, in heights. The
 bars of touching digits do not."""
 
-THICK, HALF_HEIGHT = 0.12, 0.6
+MAX_STRIKE_THICKNESS, HALF_HEIGHT = 0.12, 0.6
 """Ink farther from a strike than the first value, and closer to the middle of the digits than the
 second, belongs to the digits; in heights."""
 
@@ -143,7 +143,7 @@ def _find_short(line: TextLine, own: Sequence[RowDigit]) -> Iterator[Mark]:
 def _group_on_lines(line: TextLine, placed: Sequence[PlacedDigit]) -> Iterator[list[PlacedDigit]]:
     """Neighbouring digits on what was taken for a ruled line, without which they are apart."""
     strip, group = line.strip, list[PlacedDigit]()
-    is_line = line.ink.lines.horizontal_columns(_rows(strip, CLEAR_AROUND))
+    is_line = line.ink.lines.horizontal_columns(_rows(strip, MIN_CLEAR_AROUND))
     for each in sorted(placed, key=lambda one: one.left):
         left, right = max(each.left, 0), each.left + each.ink.shape[1]
         end = group[-1].left + group[-1].ink.shape[1] if group else left
@@ -182,7 +182,7 @@ def _find_straight(
     Returns:
         The columns of the strip that it goes through, and the row in each; None if there is none.
     """
-    (left, right), room = sides, round(GOES_ON[1 if is_line else 0] * unit)
+    (left, right), room = sides, round(MAX_STRIKE_ENDS[1 if is_line else 0] * unit)
     first, last = max(0, left - room), min(ink.strength.shape[1], right + room)
     is_ink = ink.strength[:, first:last] >= MIN_STRIKE_STRENGTH
     columns = np.arange(first, last)
@@ -215,9 +215,11 @@ def _find_straight(
     columns, rows = columns[run], rows[run]
     # What is not a part of it leaves room at both ends.
     at = np.arange(len(is_ink))[:, None]
-    other = is_ink[:, columns - first] & (np.abs(at - rows) > THICK * unit * math.hypot(1, slope))
+    other = is_ink[:, columns - first] & (
+        np.abs(at - rows) > MAX_STRIKE_THICKNESS * unit * math.hypot(1, slope)
+    )
     beside = np.flatnonzero((other & (np.abs(at - middle) <= HALF_HEIGHT * unit)).any(0))
-    ends = STICKS_OUT * unit / math.hypot(1, slope)
+    ends = MIN_STRIKE_END * unit / math.hypot(1, slope)
     if len(beside) and (beside[0] < ends or beside[-1] >= len(columns) - ends):
         return None
     return columns, rows
@@ -232,7 +234,7 @@ def _sides_of(strip: Strip, row_digit: RowDigit) -> tuple[float, float]:
 def _find_line_spans(line: TextLine) -> Iterator[tuple[int, int]]:
     """Where horizontal lines through the middle of a strip begin and end within it, pixels."""
     strip, lines = line.strip, line.ink.lines
-    columns = np.flatnonzero(lines.horizontal_columns(_rows(strip, CLEAR_AROUND)))
+    columns = np.flatnonzero(lines.horizontal_columns(_rows(strip, MIN_CLEAR_AROUND)))
     in_middle = lines.horizontal_columns(_rows(strip, MAX_STRIKE_OFFSET))
     room, width = MIN_END_DISTANCE * strip.unit, strip.shape[1]
     for run in _split(columns, MAX_STRIKE_GAP * strip.unit):

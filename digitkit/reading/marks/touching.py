@@ -29,18 +29,18 @@ from digitkit.reading.rows.strip_ink import MIN_STROKE_STRENGTH
 MIN_POINT = 0.5
 """Minimum probability at which the row shows a point where low ink touches a digit, 0–1."""
 
-FAINT_COLON, MAYBE_COLON, MIN_COLON = 0.1, 0.5, 0.8
+MIN_FAINT_COLON, MIN_MAYBE_COLON, MIN_COLON = 0.1, 0.5, 0.8
 """Minimum probabilities at which the row shows a sign or a point at two dots, 0–1: that they may be
 a colon where the row shows none clearly, that they may be one elsewhere, and that they are one."""
 
 MIN_FAINT_POINT = 0.9
 """Minimum probability at which the row shows a point that is pale, or a little high, 0–1."""
 
-FAINT_POINT, PALE_COLON = 0.3, 0.2
+MIN_POINT_STRENGTH, MIN_COLON_STRENGTH = 0.3, 0.2
 """Minimum strength of a point, and of the dots of a colon, that the row shows, as a fraction of
 that of the digits' strokes."""
 
-POINT_OR_COLON = 0.05
+MIN_POINT_OR_COLON = 0.05
 """Minimum probability of a sign at which two dots that are rather a point may be a colon, 0–1."""
 
 MAX_UPPER = 0.15
@@ -97,7 +97,7 @@ def find_pale_points(line: TextLine, marks: Sequence[Mark]) -> list[Mark]:
         near = np.abs(np.arange(strip.shape[1]) - x) <= MAX_COLON_OFFSET * strip.unit
         low = np.where(near, line.ink.strength[top:], 0)
         strongest = int(low.max(initial=0))
-        if strongest < FAINT_POINT * 255:
+        if strongest < MIN_POINT_STRENGTH * 255:
             continue
         row, column = divmod(int(low.argmax()), strip.shape[1])
         mask = np.asarray(line.ink.strength > strongest / 2, np.uint8)
@@ -153,18 +153,18 @@ def find_colons(line: TextLine, marks: Sequence[Mark] = ()) -> list[Mark]:
     """
     strip, found = line.strip, list[Mark]()
     dashes = [strip.x_of(mark.box) for mark in marks if mark.kind == "dash"]
-    peaks = line.find_signs(MAYBE_COLON)
+    peaks = line.find_signs(MIN_MAYBE_COLON)
     clear = np.array([peak.x for peak in peaks])
     peaks += [
         peak
-        for peak in line.find_signs(FAINT_COLON)
+        for peak in line.find_signs(MIN_FAINT_COLON)
         if np.abs(clear - peak.x).min(initial=np.inf) > MAX_MATCH_DISTANCE * strip.unit
     ]
     for peak in peaks:
         sign, point = peak.probabilities[[SIGN, POINT]].tolist()
         is_sign, is_clear = sign > point, sign + point >= MIN_COLON
         # Beside a point, the stroke of a digit may look like the upper dot.
-        asides = _asides(line) if is_sign else [0] if sign >= POINT_OR_COLON else []
+        asides = _asides(line) if is_sign else [0] if sign >= MIN_POINT_OR_COLON else []
         columns = [round(peak.x) + aside for aside in asides]
         dots = _find_dots_at(line, line.ink.mask, columns)
         is_dash = any(abs(x - peak.x) <= MAX_MATCH_DISTANCE * strip.unit for x in dashes)
@@ -188,7 +188,7 @@ def _asides(line: TextLine) -> list[int]:
 
 def _pale_ink(line: TextLine) -> U8:
     """A mask of a row's ink with a lower threshold: pale dots, and the soft edges of strokes."""
-    return np.asarray(line.ink.strength >= PALE_COLON * 255, np.uint8)
+    return np.asarray(line.ink.strength >= MIN_COLON_STRENGTH * 255, np.uint8)
 
 
 def _find_dots(line: TextLine, mask: U8, x: int) -> tuple[Shape, ...]:

@@ -37,7 +37,7 @@ all were equal, in heights; and minimum fraction of the strokes that are seen be
 MAX_APART = 3
 """Between two strokes of cells there are fewer others than this, which are a part of digits."""
 
-FLUSH, MIN_END, MAX_END = 0.2, 0.6, 1.15
+MAX_FLUSH_OFFSET, MIN_END, MAX_END = 0.2, 0.6, 1.15
 """One end of a base line is at a stroke, within the first fraction of a cell. The other one may be
 beyond the last stroke that is seen, by at most the last value; from the second on there is one more
 cell."""
@@ -49,7 +49,7 @@ MIN_ROOM, MIN_FILLED = 0.5, 0.9
 """Minimum width of the paper in a closed box, in heights; and minimum fraction of a rectangle that
 it is, with what it encloses."""
 
-MAX_BOX_DIFFERENCE, MAX_BETWEEN, SPACE = 0.25, 0.5, 0.15
+MAX_BOX_DIFFERENCE, MAX_BETWEEN, MIN_GROUP_SPACE = 0.25, 0.5, 0.15
 """Maximum difference between the widths and the ends of boxes beside each other, and maximum gap
 between the paper in them; one that is wider than most by the last value separates groups; in
 heights."""
@@ -210,7 +210,7 @@ def _split_at_spaces(boxes: Sequence[list[int]], unit: float) -> Iterator[Sequen
     """The groups of boxes with more space between them than between most, as those of a date."""
     gaps = [b[0] - a[0] - a[2] for a, b in pairwise(boxes)]
     usual = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else 0
-    limit = usual + SPACE * unit
+    limit = usual + MIN_GROUP_SPACE * unit
     ends = [0, *(i for i, gap in enumerate(gaps, 1) if gap >= limit), len(boxes)]
     yield from (boxes[start:end] for start, end in pairwise(ends))
 
@@ -307,7 +307,7 @@ def _place_strokes(ticks: F64, length: int, unit: float) -> F64:
             first, last, count = steps[near].min(), steps[near].max(), len(np.unique(steps[near]))
             before, after = (start + first * pitch) / pitch, (length - 1 - start) / pitch - last
             is_regular = count == near.sum() >= MIN_FOUND * (last - first + 1)
-            is_end = max(before, after) <= MAX_END and min(before, after) <= FLUSH
+            is_end = max(before, after) <= MAX_END and min(before, after) <= MAX_FLUSH_OFFSET
             if is_end and is_regular and count > len(best):
                 ends = first - (before >= MIN_END), last + (after >= MIN_END)
                 best = start + np.arange(ends[0], ends[1] + 1) * pitch

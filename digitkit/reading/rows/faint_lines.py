@@ -19,7 +19,7 @@ SLOPES = np.linspace(-0.12, 0.12, 7)
 MIN_SEEN = 0.85
 """Minimum fraction of a strip's height in which a line is seen."""
 
-MIN_CONTRAST, NOISE = 0.04, 5.0
+MIN_CONTRAST, MIN_NOISE_RATIO = 0.04, 5.0
 """A line exceeds what is beside it by at least the first number times the strength of the digits,
 and by at least the second one times what places so far apart usually differ by."""
 
@@ -30,7 +30,7 @@ DARK_CONTRAST, MIN_DARK = 0.4, 2
 """A grid has at least so many lines whose contrast is at least this fraction of the digits'
 strength. Exercise paper has one, at its margin."""
 
-MAX_INK, NEARLY_DARK = 0.2, 0.25
+MAX_INK, MIN_INKED_CONTRAST = 0.2, 0.25
 """A column of which at least the first fraction is ink belongs to writing, unless a line through it
 exceeds what is beside it by the second fraction of the digits' strength."""
 
@@ -68,8 +68,8 @@ def find_faint_lines(strength: U8, ink: U8, dark: U8, unit: float) -> U8:
     levels, slopes, noise = _measure_contrast(strength, aside)
     is_inked = (ink.mean(0, keepdims=True) >= MAX_INK).astype(np.uint8)
     is_near_ink = cv2.dilate(is_inked, np.ones((1, aside | 1), np.uint8))[0] > 0
-    levels[is_near_ink & (levels < NEARLY_DARK * 255)] = 0
-    runs = find_runs(levels >= max(MIN_CONTRAST * 255, NOISE * noise)).tolist()
+    levels[is_near_ink & (levels < MIN_INKED_CONTRAST * 255)] = 0
+    runs = find_runs(levels >= max(MIN_CONTRAST * 255, MIN_NOISE_RATIO * noise)).tolist()
     lines = [start + int(levels[start:end].argmax()) for start, end in runs]
     is_dark = levels[lines] >= DARK_CONTRAST * 255
     if is_dark.sum() < MIN_DARK or np.median(np.diff(lines)) < MIN_PITCH * unit:

@@ -36,7 +36,7 @@ PEAK_SEARCH_COLUMNS = 3
 MIN_PEAK = 0.65
 """Where the digits of a column are at least as likely as this together, one is seen."""
 
-CLEAR_SIGN, CLEAR_POINT = 0.9, 0.8
+MIN_CLEAR_SIGN, MIN_CLEAR_POINT = 0.9, 0.8
 """A sign is seen where signs and points of a column are at least as likely as the first together, a
 point where points are at least as likely as the second."""
 
@@ -156,7 +156,7 @@ class TextLine:
     @cached_property
     def signs(self) -> list[Peak]:
         """Where the row clearly shows signs and points, from the left."""
-        return self.find_signs(CLEAR_SIGN)
+        return self.find_signs(MIN_CLEAR_SIGN)
 
     def find_signs(self, least: float) -> list[Peak]:
         """Where the row shows signs and points with this probability together, from the left."""
@@ -165,7 +165,7 @@ class TextLine:
     @cached_property
     def points(self) -> list[Peak]:
         """Where the row clearly shows decimal points and commas, from the left."""
-        return self.find_points(CLEAR_POINT)
+        return self.find_points(MIN_CLEAR_POINT)
 
     def find_points(self, least: float) -> list[Peak]:
         """Where the row shows decimal points and commas with this probability, from the left."""

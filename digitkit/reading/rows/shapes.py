@@ -29,7 +29,7 @@ MAX_DOT_ASPECT = 1.6
 POINT_CENTRE = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
-MIDDLE_DOT = 0.2
+MAX_MIDDLE_DOT_OFFSET = 0.2
 """A dot between two factors is at most this far from the middle of the digits, in heights."""
 
 MIN_COMMA_EXCESS = 0.1
@@ -78,7 +78,7 @@ BESIDE_HALF_HEIGHT = 0.45
 """Distance above and below the middle of the digits within which a high stroke is beside them, in
 heights."""
 
-ROOFED, ROOF, ROOF_REACH, ROOF_THICK = 1.2, 0.3, 0.35, 0.25
+MIN_ROOFED_HEIGHT, ROOF_HEIGHT, MIN_ROOF_WIDTH, MAX_ROOF_THICKNESS = 1.2, 0.3, 0.35, 0.25
 """A shape of at least the first height may have a roof: its right part is in the second fraction of
 its height, from the top, at least as wide as the third value and on average at most as thick as the
 fourth; in heights."""
@@ -124,7 +124,7 @@ its ink in them."""
 SIDE_MIDDLE = 0.2
 """Half the length of the middle of a side, which a plus reaches, in the side."""
 
-PAIR_SHIFT, PAIR_LEAN, PAIR_APART = 0.2, 0.5, (0.12, 0.8)
+MAX_COLON_SHIFT, MAX_COLON_LEAN, COLON_DISTANCES = 0.2, 0.5, (0.12, 0.8)
 """The dots of a colon are at most this far from being one above the other, in heights, and so far
 apart; in slanted writing the upper one is further to the right by up to so much of that."""
 
@@ -211,15 +211,15 @@ class Shape:
 
         The signs of roots and of long divisions have such a stroke.
         """
-        if self.height < ROOFED:
+        if self.height < MIN_ROOFED_HEIGHT:
             return self
         rows, columns = self.ink.shape
-        below = np.flatnonzero(self.ink[round(ROOF * rows) :].any(0))
+        below = np.flatnonzero(self.ink[round(ROOF_HEIGHT * rows) :].any(0))
         last = int(below[-1]) + 1 if len(below) else columns
-        if (columns - last) * self.width / columns < ROOF_REACH:
+        if (columns - last) * self.width / columns < MIN_ROOF_WIDTH:
             return self
         roof = self._cut(last, columns)
-        return self._cut(0, last) if roof.area <= ROOF_THICK * roof.width else self
+        return self._cut(0, last) if roof.area <= MAX_ROOF_THICKNESS * roof.width else self
 
     def _cut(self, first: int, last: int) -> Shape:
         """The part in the columns of its ink from `first` to `last`, exclusive."""
@@ -322,8 +322,10 @@ def is_above(right: Any, above: Any) -> Any:
     Returns:
         bool, of the same shape.
     """
-    is_apart = (above > PAIR_APART[0]) & (above < PAIR_APART[1])
-    return is_apart & (right > -PAIR_SHIFT) & (right < PAIR_SHIFT + PAIR_LEAN * above)
+    is_apart = (above > COLON_DISTANCES[0]) & (above < COLON_DISTANCES[1])
+    return (
+        is_apart & (right > -MAX_COLON_SHIFT) & (right < MAX_COLON_SHIFT + MAX_COLON_LEAN * above)
+    )
 
 
 def _kind(shape: Shape) -> MarkKind | None:
@@ -338,7 +340,7 @@ def _kind(shape: Shape) -> MarkKind | None:
         return "comma"
     if shape.is_dash and abs(shape.centre_y) <= MAX_DASH_OFFSET:
         return "dash"
-    if shape.is_round and abs(shape.centre_y) <= MIDDLE_DOT:
+    if shape.is_round and abs(shape.centre_y) <= MAX_MIDDLE_DOT_OFFSET:
         return "ink"  # the sign of a product, if its row says so
     if shape.height <= max(MAX_FLAT_HEIGHT, MAX_FLAT_ASPECT * shape.width):
         return None  # a piece of a ruled line

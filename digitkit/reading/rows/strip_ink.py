@@ -29,7 +29,7 @@ MIN_LEVELS = 10
 PAPER_SIDE = 0.75
 """Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
 
-FAINT_LINE = 0.5
+MIN_FAINT_LINE = 0.5
 """A horizontal ruled line is at least this fraction as strong as the faintest ink."""
 
 
@@ -125,7 +125,7 @@ def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:
         return None
     least = max(MIN_STRENGTH * strong, MIN_LEVELS)
     mask = cv2.threshold(darkness, least, 1, cv2.THRESH_BINARY)[1]
-    paler = max(FAINT_LINE * least, MIN_LEVELS / 2)
+    paler = max(MIN_FAINT_LINE * least, MIN_LEVELS / 2)
     faint = cv2.threshold(darkness, paler, 1, cv2.THRESH_BINARY)[1]
     strength = cv2.convertScaleAbs(darkness, alpha=255 / full)
     return np.asarray(mask, np.uint8), np.asarray(faint, np.uint8), np.asarray(strength, np.uint8)

@@ -30,7 +30,7 @@ MAX_INK_DISTANCE = 1.1
 """Maximum distance of ink from the first and last digit of a row to whose numbers it may belong, in
 heights."""
 
-LOW_IMAGE = 1.2
+MAX_LOW_IMAGE = 1.2
 """In an image that is lower, in heights, no vertical stroke is taken for a ruled line."""
 
 WRITING_BAND = -0.6, 0.75
@@ -52,12 +52,12 @@ LINE_REACH, LINE_STEP = (0.6, 1.2), 0.25
 """Where horizontal lines are that belong to a row, from its middle; and the distance of the places
 where they are looked for; in heights."""
 
-DARK_LINE, MIN_LINE_SEEN = 0.5, 0.8
+MIN_DARK_LINE, MIN_LINE_SEEN = 0.5, 0.8
 """Their contrast is at least this fraction of that of ink, at at least so many of these places."""
 
-HALF_DIGIT, INK_SHARE = 0.45, 0.97
-"""At most so far from the middle of a row, in heights, at most the rest of the places has stronger
-ink than most ink is."""
+HALF_DIGIT_HEIGHT, CONTRAST_QUANTILE = 0.45, 0.97
+"""The contrast of ink is this quantile of that within the first distance of the middle of a row,
+in heights."""
 
 MAX_STRIP_PIXELS = 1 << 22
 """Maximum number of pixels of a strip that is searched."""
@@ -294,7 +294,9 @@ class Strip(RowGeometry):
             return False
         pixels = self._sample(x, y * unit)[0].astype(np.float64)
         contrast = np.abs(pixels - np.median(pixels, axis=0))
-        is_dark = contrast >= DARK_LINE * np.quantile(contrast[np.abs(y) < HALF_DIGIT], INK_SHARE)
+        is_dark = contrast >= MIN_DARK_LINE * np.quantile(
+            contrast[np.abs(y) < HALF_DIGIT_HEIGHT], CONTRAST_QUANTILE
+        )
         above, below = (
             is_dark[side].any(0).mean() for side in (y < -LINE_REACH[0], y > LINE_REACH[0])
         )
@@ -325,7 +327,7 @@ class Strip(RowGeometry):
         image_height, image_width = self._image.shape
         is_outside = (across < 0) | (across > image_width)
         is_beyond = (down < 0) | (down > image_height)
-        if height - is_beyond.sum(0).min() < LOW_IMAGE * self.unit:
+        if height - is_beyond.sum(0).min() < MAX_LOW_IMAGE * self.unit:
             is_outside |= is_beyond
         return strip, is_outside
 

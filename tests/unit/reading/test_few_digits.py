@@ -8,7 +8,7 @@ import pytest
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Prediction
 from digitkit.reading.detection.detections import ClassifiedDetection, Detection
-from digitkit.reading.digits.few_digits import CONFIRMED, confirm_lone_digit
+from digitkit.reading.digits.few_digits import CONFIRMED_SCORE, confirm_lone_digit
 
 PAGE = GreyImage.from_pixels(np.full((200, 300), 220, np.uint8))
 
@@ -35,9 +35,9 @@ def scores(candidates: list[ClassifiedDetection], grey: float = 0.999) -> list[f
 @pytest.mark.parametrize(
     ("candidates", "grey", "expected"),
     [
-        ([candidate(0.999)], 0.999, [CONFIRMED]),
-        ([candidate(0.999), candidate(0.6)], 0.999, [CONFIRMED, 0.4]),  # a speck beside it
-        ([candidate(0.999), candidate(0.9, whole=True)], 0.999, [CONFIRMED]),
+        ([candidate(0.999)], 0.999, [CONFIRMED_SCORE]),
+        ([candidate(0.999), candidate(0.6)], 0.999, [CONFIRMED_SCORE, 0.4]),  # a speck beside it
+        ([candidate(0.999), candidate(0.9, whole=True)], 0.999, [CONFIRMED_SCORE]),
         ([candidate(0.999, 0.99)], 0.999, [0.99]),
         ([candidate(0.99)], 0.999, [0.4]),
         ([candidate(0.999)], 0.99, [0.4]),

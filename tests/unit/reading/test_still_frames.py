@@ -8,7 +8,7 @@ from support.readings import make_digit, make_reading
 
 from digitkit.images.cv import cv2
 from digitkit.inference.pipeline import read_each
-from digitkit.reading.live.streams import KEEP_SECONDS, SETTLED, StreamReader
+from digitkit.reading.live.streams import KEEP_SECONDS, MIN_SETTLED, StreamReader
 from digitkit.sources.frames import Frame
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,9 +46,9 @@ def camera(seed=0, noise=3.0):
 def settled(reader, take, **how):
     """A stream's reader that has read a still scene often enough."""
     stream = StreamReader(reader)
-    for _ in range(SETTLED):
+    for _ in range(MIN_SETTLED):
         stream.read(take(**how))
-    assert reader.read == SETTLED
+    assert reader.read == MIN_SETTLED
     return stream
 
 
@@ -67,7 +67,7 @@ def test_a_still_frame_keeps_the_reading_with_its_own_number_time_and_timings():
     stream = settled(reader, take)
     frame = take()
     reading = stream.read(frame)
-    assert reader.read == SETTLED
+    assert reader.read == MIN_SETTLED
     assert (reading.text, reading.frame, reading.time) == ("7", frame.number, frame.time)
     assert reading.ms.decode == 1.5
     assert reading.ms.locate > 0
@@ -80,7 +80,7 @@ def test_noise_and_flickering_light_are_no_change(noise):
     stream = settled(reader, take)
     for k in range(20):
         stream.read(take(PAPER + (-4, 4)[k % 2]))
-    assert reader.read == SETTLED
+    assert reader.read == MIN_SETTLED
 
 
 @pytest.mark.parametrize("contrast", [40, -40])
@@ -91,7 +91,7 @@ def test_a_small_faint_digit_is_a_change_when_it_appears_and_when_it_goes(contra
     for before, after in ((PAPER, with_digit), (with_digit, PAPER)):
         reader.read = 0
         settled(reader, take, scene=before).read(take(after))
-        assert reader.read == SETTLED + 1
+        assert reader.read == MIN_SETTLED + 1
 
 
 def test_ink_that_appears_slowly_is_compared_with_the_last_frame_that_was_read():
@@ -99,7 +99,7 @@ def test_ink_that_appears_slowly_is_compared_with_the_last_frame_that_was_read()
     stream = settled(reader, take)
     for contrast in range(1, 25):
         stream.read(take(written(PAPER, 2 * contrast)))
-    assert reader.read > SETTLED
+    assert reader.read > MIN_SETTLED
 
 
 def test_every_frame_is_read_until_readings_agree():
@@ -118,13 +118,13 @@ def test_a_still_scene_is_read_anew_after_a_second(clock):
     for k in range(count):
         values = {"time": None, "seconds": k / 30 if clock == "seconds" else None}
         stream.read(take(**({} if clock == "time" else values)))
-    assert SETTLED + 2 <= reader.read <= SETTLED + 3
+    assert MIN_SETTLED + 2 <= reader.read <= MIN_SETTLED + 3
 
 
 def test_a_clock_that_was_set_back_keeps_nothing():
     reader, take = Counted(), camera()
     settled(reader, take).read(take(time=START - timedelta(hours=1)))
-    assert reader.read == SETTLED + 1
+    assert reader.read == MIN_SETTLED + 1
 
 
 def test_sources_do_not_mix_and_files_are_always_read():
@@ -132,9 +132,9 @@ def test_sources_do_not_mix_and_files_are_always_read():
     stream = settled(reader, take)
     assert stream.read(take(source="camera 1")).source == "camera 1"
     assert stream.read(take()).source == "camera 0"
-    for _ in range(SETTLED + 3):
+    for _ in range(MIN_SETTLED + 3):
         stream.read(Frame("page.png", PAPER.astype(np.uint8)))
-    assert reader.read == 2 * SETTLED + 5
+    assert reader.read == 2 * MIN_SETTLED + 5
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (1080, 1920, 3)])
@@ -142,13 +142,13 @@ def test_frames_of_any_size_and_a_change_of_size(shape):
     reader, take = Counted(), camera()
     stream = settled(reader, take, scene=np.full(shape, 90.0))
     stream.read(take(np.full(shape, 90.0)))
-    assert reader.read == SETTLED
+    assert reader.read == MIN_SETTLED
     stream.read(take())
-    assert reader.read == SETTLED + 1
+    assert reader.read == MIN_SETTLED + 1
 
 
 def test_the_pipeline_reads_streams_so():
     reader, take = Counted(), camera()
     outcomes = list(read_each(reader, (take() for _ in range(20))))
     assert [reading.frame for _, reading in outcomes] == list(range(20))
-    assert reader.read == SETTLED
+    assert reader.read == MIN_SETTLED
