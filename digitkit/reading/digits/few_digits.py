@@ -39,7 +39,8 @@ def confirm_lone_digit(
 ) -> Sequence[ClassifiedDetection]:
     """The detections of a page; a lone digit that both classifiers are sure of is surely detected.
 
-    The detector doubts strokes, and the context what is alone.
+    The detector doubts strokes, and the context what is alone. With such a digit, a detection of
+    the whole image is left out.
 
     Args:
         classified: all detections of the page; one may be the whole image.

@@ -158,9 +158,8 @@ def _find_in(line: TextLine, row_digits: Sequence[RowDigit]) -> list[Mark]:
         for shape in cut
         if shape.height >= MIN_CUT[0] and shape.area >= MIN_CUT[1]
     ]
-    for row_digit in own:
-        if not row_digit.digit.accepted:
-            marks += _reclassify(strip, row_digit)
+    doubtful = (row_digit for row_digit in own if not row_digit.digit.accepted)
+    marks += filter(None, (_sign_from_digit(strip, row_digit) for row_digit in doubtful))
     marks = _add_colons(line, marks)
     marks += find_points(line, taken, marks)
     return marks + find_pale_points(line, marks)
@@ -382,10 +381,10 @@ def _least_covered(ink: Ink, piece: int, others: Sequence[int] | npt.NDArray[np.
     return float((covered / (right - left)).min())
 
 
-def _reclassify(strip: Strip, row_digit: RowDigit) -> list[Mark]:
-    """The mark that a digit in doubt is, if its shape is one of a sign."""
+def _sign_from_digit(strip: Strip, row_digit: RowDigit) -> Mark | None:
+    """The mark that a digit in doubt is; None if its shape is not one of a sign."""
     shape = strip.shape_of_digit(row_digit)
     (kind, _), *_ = classify([shape]) or [("ink", shape)]
     if kind == "ink":
-        return []
-    return [Mark(kind, row_digit.digit.box, strip.row, row_digit.digit.level_box)]
+        return None
+    return Mark(kind, row_digit.digit.box, strip.row, row_digit.digit.level_box)

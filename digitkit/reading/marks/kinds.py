@@ -117,11 +117,11 @@ def reclassify_marks(
     """
     if _count_rows_with_slashes(marks, row_digits, lines) >= MIN_SLASH_ROWS:
         lines = {row: replace(line, is_among_slashes=True) for row, line in lines.items()}
-    fused, least = list[Mark](), _least_point(lines)
+    reclassified, least = list[Mark](), _least_point(lines)
     for row, line in lines.items():
         own = [mark for mark in marks if mark.row == row]
-        fused += _reclassify_row(own, row_digits, line, least)
-    return tuple(fused)
+        reclassified += _reclassify_row(own, row_digits, line, least)
+    return tuple(reclassified)
 
 
 def _count_rows_with_slashes(

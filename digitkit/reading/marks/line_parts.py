@@ -138,14 +138,14 @@ def drop_pieces_of_lines(
         digits: of the image, with their rows.
         marks: in their rows.
     """
-    fused, found = list(digits), list(marks)
+    kept, found = list(digits), list(marks)
     lines = [mark for mark in marks if mark.kind == "line"]
     for i, digit in enumerate(digits):
         is_stroke = digit.accepted and digit.digit == 1
         if is_stroke and any(_continues(digit, line) for line in lines):
             found.append(Mark("line", digit.box, digit.row, digit.level_box))
-            fused[i] = replace(digit, accepted=False)
-    return tuple(fused), tuple(found)
+            kept[i] = replace(digit, accepted=False)
+    return tuple(kept), tuple(found)
 
 
 def _continues(digit: Digit, line: Mark) -> bool:
