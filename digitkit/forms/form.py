@@ -304,7 +304,7 @@ def _prepare(template: Template) -> _Known:
 
 
 def _to_reading(
-    one: FormField,
+    field: FormField,
     decision: Decision,
     hypotheses: Hypotheses,
     placement: Placement,
@@ -326,13 +326,13 @@ def _to_reading(
     )
     crop = None
     if is_doubtful:
-        x, y, w, h = one.box
+        x, y, w, h = field.box
         room = CROP_MARGIN * h
         ratio = min(2.0, max(0.5, placement.scale()))
         crop = placement.sample(image, (x - room, y - room, w + 2 * room, h + 2 * room), ratio)
-    box = picture_box(placement, one.box, image.shape)
+    box = picture_box(placement, field.box, image.shape)
     return FieldReading(
-        one.name, decision.text, decision.status, decision.confidence, box, decision.reasons,
+        field.name, decision.text, decision.status, decision.confidence, box, decision.reasons,
         digits, crop,
     )  # fmt: skip
 

@@ -99,10 +99,10 @@ def is_filled_in(dark: U8, fields: Sequence[FormField]) -> bool:
     return written > max(1, MAX_WRITTEN * len(fields))
 
 
-def _boxes_of(one: FormField) -> list[Box]:
+def _boxes_of(field: FormField) -> list[Box]:
     """The cells of a field, or its box."""
-    x, y, w, h = one.box
-    return [(round(left), y, round(wide), h) for left, wide in one.cells] or [(x, y, w, h)]
+    x, y, w, h = field.box
+    return [(round(left), y, round(wide), h) for left, wide in field.cells] or [(x, y, w, h)]
 
 
 def _is_written(dark: U8, box: Box) -> bool:

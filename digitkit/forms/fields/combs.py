@@ -66,13 +66,13 @@ class Comb:
     """The ink of a comb; like a `Lattice` it has segments, a line and hypotheses.
 
     Attributes:
-        one: the field.
+        form_field: the field.
         segments: the ink of each cell, from left to right.
         doubts: what is wrong with it.
         line: what the line reader sees in it.
     """
 
-    one: FormField
+    form_field: FormField
     segments: tuple[CellInk, ...]
     doubts: tuple[str, ...] = ()
     line: FieldLine = field(default_factory=FieldLine, repr=False)
@@ -83,7 +83,7 @@ class Comb:
         Args:
             readings: of the cells that are not empty.
         """
-        one, left, cells = self.one, iter(readings), self.segments
+        left, cells = iter(readings), self.segments
         slots = []
         for cell in cells:
             options = () if cell.image is None else to_options(next(left).combined)
@@ -92,9 +92,9 @@ class Comb:
         doubts = [f"cell {i + 1} cannot be read" for i in filled if not slots[i].options]
         if filled:
             first, last = filled[0], filled[-1]
-            if not (one.is_quantity or one.pattern):
+            if not (self.form_field.is_quantity or self.form_field.pattern):
                 first, last = 0, len(cells) - 1
-            elif one.decimals:
+            elif self.form_field.decimals:
                 last = len(cells) - 1
             empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
             doubts += [f"cell {i} is empty" for i in empty]
@@ -108,14 +108,14 @@ class Comb:
         return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))
 
 
-def cut_cells(one: FormField, ink: FieldInk, threshold: float, reader: LineReader) -> Comb:
+def cut_cells(form_field: FormField, ink: FieldInk, threshold: float, reader: LineReader) -> Comb:
     """The ink of each cell of a comb.
 
     A connected stroke belongs to the cell that has most of it, also where it reaches out; one that
     two cells share is cut, but not into parts that are too small for a digit.
 
     Args:
-        one: the field, with cells.
+        form_field: the field, with cells.
         ink: of the field.
         threshold: minimum darkness of ink, 0–255.
         reader: the line reader, which reads the field as a whole.
@@ -123,18 +123,23 @@ def cut_cells(one: FormField, ink: FieldInk, threshold: float, reader: LineReade
     Raises:
         ModelRunError: ONNX Runtime fails.
     """
-    edges = [(x - ink.origin[0]) * ink.ratio for x, _ in one.cells]
-    ends = [(x + w - ink.origin[0]) * ink.ratio for x, w in one.cells]
+    edges = [(x - ink.origin[0]) * ink.ratio for x, _ in form_field.cells]
+    ends = [(x + w - ink.origin[0]) * ink.ratio for x, w in form_field.cells]
     borders = [(end + start) / 2 for end, start in zip(ends, edges[1:], strict=False)]
     width = ink.ink.shape[1]
     columns = np.searchsorted(np.array(borders), np.arange(width) + 0.5).astype(np.int64)
-    owner, is_over = _assign(one, ink, threshold, columns)
+    owner, is_over = _assign(form_field, ink, threshold, columns)
     cells = []
-    for i in range(len(one.cells)):
+    for i in range(len(form_field.cells)):
         mine = (owner == i + 1).astype(np.uint8)
         x, y, w, h = cv2.boundingRect(mine)
         if w == 0:
-            place = (one.cells[i][0], float(one.box[1]), one.cells[i][1], float(one.box[3]))
+            place = (
+                form_field.cells[i][0],
+                float(form_field.box[1]),
+                form_field.cells[i][1],
+                float(form_field.box[3]),
+            )
             cells.append(CellInk(None, place))
             continue
         part = slice(max(0, y - 2), y + h + 2), slice(max(0, x - 2), x + w + 2)
@@ -142,19 +147,19 @@ def cut_cells(one: FormField, ink: FieldInk, threshold: float, reader: LineReade
             CellInk(normal_form(own_ink(ink.ink[part], mine[part])), ink.to_reference(x, y, w, h))
         )
     written = [cell.box for cell in cells if cell.image is not None]
-    line = read_field(reader, ink, one.box, threshold, written)
-    return Comb(one, tuple(cells), (OVER_EDGE,) * is_over, line)
+    line = read_field(reader, ink, form_field.box, threshold, written)
+    return Comb(form_field, tuple(cells), (OVER_EDGE,) * is_over, line)
 
 
 def _assign(
-    one: FormField, ink: FieldInk, threshold: float, columns: npt.NDArray[np.int64]
+    form_field: FormField, ink: FieldInk, threshold: float, columns: npt.NDArray[np.int64]
 ) -> tuple[I32, bool]:
     """Which cell each pixel of ink belongs to, from 1; 0 for none. int32 ``[h, w]``.
 
     Also whether ink beside the comb goes on with its number.
     """
-    left, top, right, bottom = ink.to_pixels(one.box)
-    height, count = bottom - top, len(one.cells)
+    left, top, right, bottom = ink.to_pixels(form_field.box)
+    height, count = bottom - top, len(form_field.cells)
     labels, stats = connected_components((ink.ink >= threshold).astype(np.uint8))
     pieces = len(stats)
     shares = np.bincount(
@@ -182,5 +187,7 @@ def _assign(
         digits = np.flatnonzero(shares[place] >= MAX_SLIVER * shares[place].max())
         target[place] = digits[np.abs(cells[:, None] - digits).argmin(1)]
     owner = target[labels, columns[None, :]] + 1
-    over = is_beside(ink, one.box, stats, kept) | is_astride(ink, one.box, stats, kept)
+    over = is_beside(ink, form_field.box, stats, kept) | is_astride(
+        ink, form_field.box, stats, kept
+    )
     return np.where(kept[labels], owner, 0).astype(np.int32), bool((over & written).any())

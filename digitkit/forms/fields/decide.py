@@ -86,7 +86,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class _Field:
+class _FieldCandidates:
     """A field and its candidates."""
 
     field: FormField
@@ -135,7 +135,9 @@ def decide(
     return _decide_all(template.rules, fields)
 
 
-def _decide_all(rules: Sequence[Rule], fields: Mapping[str, _Field]) -> dict[str, Decision]:
+def _decide_all(
+    rules: Sequence[Rule], fields: Mapping[str, _FieldCandidates]
+) -> dict[str, Decision]:
     """What fields say by themselves and by their rules."""
     decisions = {name: one.given or _decide_alone(one) for name, one in fields.items()}
     # Nothing is said of an empty total.
@@ -145,23 +147,23 @@ def _decide_all(rules: Sequence[Rule], fields: Mapping[str, _Field]) -> dict[str
     return decisions
 
 
-def _list_candidates(one: FormField, hypotheses: Hypotheses) -> _Field:
+def _list_candidates(field: FormField, hypotheses: Hypotheses) -> _FieldCandidates:
     """The readings of a field that meet its own constraints."""
     if not hypotheses.segmentations:
         empty = Candidate("", 1.0)
-        return _Field(
-            one, hypotheses, empty, (empty,) if hypotheses.is_empty and not one.required else ()
+        return _FieldCandidates(
+            field, hypotheses, empty, (empty,) if hypotheses.is_empty and not field.required else ()
         )
     raw: Candidate | None = None
     kept, rejected = dict[str, Candidate](), set[str]()
-    for candidate in islice(_candidates(one, hypotheses), MAX_TRIED):
+    for candidate in islice(_candidates(field, hypotheses), MAX_TRIED):
         text = candidate.text
         raw = raw or candidate
         if known := kept.get(text):
             both = min(1.0, known.probability + candidate.probability)
             kept[text] = replace(known, probability=both)
         elif text not in rejected:
-            if text and one.find_fault(text) is not None:
+            if text and field.find_fault(text) is not None:
                 rejected.add(text)
             else:
                 kept[text] = candidate
@@ -169,14 +171,14 @@ def _list_candidates(one: FormField, hypotheses: Hypotheses) -> _Field:
             break
     assert raw is not None
     ordered = sorted(kept.values(), key=lambda each: -each.probability)
-    return _Field(one, hypotheses, raw, tuple(ordered))
+    return _FieldCandidates(field, hypotheses, raw, tuple(ordered))
 
 
-def _candidates(one: FormField, hypotheses: Hypotheses) -> Iterator[Candidate]:
+def _candidates(field: FormField, hypotheses: Hypotheses) -> Iterator[Candidate]:
     """What a field may say, the likeliest first."""
     streams = [
         _of_segmentation(
-            one,
+            field,
             place,
             [slot.options for slot in segmentation.slots if slot.options],
             segmentation.share,
@@ -187,77 +189,86 @@ def _candidates(one: FormField, hypotheses: Hypotheses) -> Iterator[Candidate]:
 
 
 def _of_segmentation(
-    one: FormField, segmentation: int, options: Sequence[Sequence[Option]], share: float
+    field: FormField, segmentation: int, options: Sequence[Sequence[Option]], share: float
 ) -> Iterator[Candidate]:
     for number, (probability, choice) in enumerate(k_best_choices(options)):
         if number and probability * share < MIN_TRIED_PROBABILITY:
             return
         taken = [each[k].digit or 0 for each, k in zip(options, choice, strict=True)]
-        yield Candidate(one.to_text(taken), probability * share, tuple(taken), segmentation)
+        yield Candidate(field.to_text(taken), probability * share, tuple(taken), segmentation)
 
 
-def _separator_doubts(one: _Field, candidate: Candidate) -> tuple[str, ...]:
+def _separator_doubts(candidates: _FieldCandidates, candidate: Candidate) -> tuple[str, ...]:
     """What is wrong with the decimal separator of a free field."""
-    if one.field.cells:
+    if candidates.field.cells:
         return ()
-    separators = one.hypotheses.segmentations[candidate.segmentation].separators
+    separators = candidates.hypotheses.segmentations[candidate.segmentation].separators
     places = {len(candidate.choice) - before for before in separators}
-    if not one.field.decimals:
+    if not candidates.field.decimals:
         return ("has a decimal separator",) if places else ()
     if not places:
         return ("no decimal separator was found",)
-    return () if places == {one.field.decimals} else (_wrong_decimals(one.field),)
+    return () if places == {candidates.field.decimals} else (_wrong_decimals(candidates.field),)
 
 
-def _shows_scale(one: _Field, candidate: Candidate) -> bool:
+def _shows_scale(candidates: _FieldCandidates, candidate: Candidate) -> bool:
     """Whether a field tells where its decimal point is: by its cells, a separator, or a person."""
-    if one.given or one.hypotheses.is_empty:
+    if candidates.given or candidates.hypotheses.is_empty:
         return bool(candidate.text)
-    return not _separator_doubts(one, candidate)
+    return not _separator_doubts(candidates, candidate)
 
 
-def _wrong_decimals(one: FormField) -> str:
-    return f"does not have {one.decimals} decimals"
+def _wrong_decimals(field: FormField) -> str:
+    return f"does not have {field.decimals} decimals"
 
 
 _MISSING = "is required, and empty"
 
 
-def _decide_alone(one: _Field) -> Decision:
+def _decide_alone(candidates: _FieldCandidates) -> Decision:
     """What a field says by itself."""
-    if one.hypotheses.is_empty:
-        if one.field.required:
+    if candidates.hypotheses.is_empty:
+        if candidates.field.required:
             return Decision("", "invalid", 1.0, (_MISSING,))
         return Decision("", "empty", 1.0)
-    if not one.fitting:
-        fault = one.field.find_fault(one.raw.text) if one.raw.text else None
-        reasons = tuple(filter(None, (fault, *one.hypotheses.doubts)))
+    if not candidates.fitting:
+        fault = candidates.field.find_fault(candidates.raw.text) if candidates.raw.text else None
+        reasons = tuple(filter(None, (fault, *candidates.hypotheses.doubts)))
         status: Status = "invalid" if fault else "doubtful"
-        return Decision(one.raw.text, status, 0.0, reasons, one.raw.choice, one.raw.segmentation)
-    best = one.fitting[0]
+        return Decision(
+            candidates.raw.text,
+            status,
+            0.0,
+            reasons,
+            candidates.raw.choice,
+            candidates.raw.segmentation,
+        )
+    best = candidates.fitting[0]
     chance = PASS_RATES["checksum"]
-    if not one.field.checksum:
-        chance = max(PASS_RATES["limits"], random_pass_rate(one.field, len(best.choice)))
-    confidence = _to_confidence(best.probability, one.total, chance)
-    doubts = one.hypotheses.doubts + _separator_doubts(one, best)
-    return _judge(one, best, confidence, doubts)
+    if not candidates.field.checksum:
+        chance = max(PASS_RATES["limits"], random_pass_rate(candidates.field, len(best.choice)))
+    confidence = _to_confidence(best.probability, candidates.total, chance)
+    doubts = candidates.hypotheses.doubts + _separator_doubts(candidates, best)
+    return _judge(candidates, best, confidence, doubts)
 
 
-def _correct(one: _Field, text: str, before: str) -> _Field:
+def _correct(candidates: _FieldCandidates, text: str, before: str) -> _FieldCandidates:
     """A field of which a person says what is written in it.
 
     Args:
-        one: the field.
+        candidates: the field.
         text: what that is; "" for nothing.
         before: what was read.
     """
     text = text.replace(",", ".")
-    fault = _MISSING if one.field.required else None
+    fault = _MISSING if candidates.field.required else None
     if text:
-        fault = _find_misfit(one.field, text) or one.field.find_fault(text)
+        fault = _find_misfit(candidates.field, text) or candidates.field.find_fault(text)
     how = "confirmed" if text == before else f"corrected from {before or 'nothing'}"
     reasons = (f"{how} by hand", *([fault] if fault else []))
-    known = next((each for each in (one.raw, *one.fitting) if each.text == text), None)
+    known = next(
+        (each for each in (candidates.raw, *candidates.fitting) if each.text == text), None
+    )
     digits = tuple(map(int, filter(str.isdecimal, text)))
     own = replace(known, probability=1.0) if known else Candidate(text, 1.0, digits)
     status: Status = "ok" if text else "empty"
@@ -266,32 +277,34 @@ def _correct(one: _Field, text: str, before: str) -> _Field:
         given = replace(given, choice=own.choice, segmentation=own.segmentation)
     if fault:
         given = replace(given, status="invalid", confidence=MAX_DOUBTED_CONFIDENCE)
-    hypotheses = Hypotheses(one.hypotheses.segmentations or (Segmentation(()),))
-    return _Field(
-        one.field, hypotheses if text else Hypotheses(), own, () if fault else (own,), given
+    hypotheses = Hypotheses(candidates.hypotheses.segmentations or (Segmentation(()),))
+    return _FieldCandidates(
+        candidates.field, hypotheses if text else Hypotheses(), own, () if fault else (own,), given
     )
 
 
-def _find_misfit(one: FormField, text: str) -> str | None:
+def _find_misfit(field: FormField, text: str) -> str | None:
     """Why a text cannot be written in a field; None if it can."""
     whole, point, part = text.partition(".")
-    if not (whole + part).isdecimal() or (point and not one.decimals):
+    if not (whole + part).isdecimal() or (point and not field.decimals):
         return "is not made of digits alone"
-    if one.decimals and len(part) != one.decimals:
-        return _wrong_decimals(one)
-    count, cells = len(whole + part), len(one.cells)
-    may_be_short = one.is_quantity or one.pattern is not None
+    if field.decimals and len(part) != field.decimals:
+        return _wrong_decimals(field)
+    count, cells = len(whole + part), len(field.cells)
+    may_be_short = field.is_quantity or field.pattern is not None
     if cells and (
-        count > max(cells, (one.decimals or 0) + 1) or (count < cells and not may_be_short)
+        count > max(cells, (field.decimals or 0) + 1) or (count < cells and not may_be_short)
     ):
         return f"has {count} digits, the field {cells} cells"
     return None
 
 
-def _judge(one: _Field, best: Candidate, confidence: float, doubts: tuple[str, ...]) -> Decision:
+def _judge(
+    candidates: _FieldCandidates, best: Candidate, confidence: float, doubts: tuple[str, ...]
+) -> Decision:
     reasons = doubts
-    if best.text != one.raw.text:
-        reasons = (f"read as {best.text} instead of {one.raw.text}", *doubts)
+    if best.text != candidates.raw.text:
+        reasons = (f"read as {best.text} instead of {candidates.raw.text}", *doubts)
     status: Status = "ok" if confidence >= MIN_TRUSTED_CONFIDENCE and not doubts else "doubtful"
     if doubts:
         # Something is missing, however sure the rest is.
@@ -327,7 +340,7 @@ def _holds(rules: Sequence[Rule], texts: Mapping[str, str]) -> bool:
 
 
 def _decide_together(
-    rules: Sequence[Rule], fields: Mapping[str, _Field], alone: Mapping[str, Decision]
+    rules: Sequence[Rule], fields: Mapping[str, _FieldCandidates], alone: Mapping[str, Decision]
 ) -> dict[str, Decision]:
     """What the fields of some rules say."""
     names = list(dict.fromkeys(name for rule in rules for name in rule.fields))
@@ -366,7 +379,7 @@ def _decide_together(
 
 
 def _explain_broken(
-    rules: Sequence[Rule], fields: Mapping[str, _Field], alone: Mapping[str, Decision]
+    rules: Sequence[Rule], fields: Mapping[str, _FieldCandidates], alone: Mapping[str, Decision]
 ) -> dict[str, Decision]:
     """No combination meets the rules: all fields are invalid, unless some cannot be read anyway."""
     broken = ", ".join(map(str, rules))

@@ -113,7 +113,7 @@ class FieldCutter:
 
     def __init__(
         self,
-        one: FormField,
+        form_field: FormField,
         reference: U8,
         others: Sequence[Box] = (),
         *,
@@ -122,15 +122,15 @@ class FieldCutter:
         """Prepare a field.
 
         Args:
-            one: the field.
+            form_field: the field.
             reference: of the form, uint8 ``[H, W]``.
             others: boxes of the other fields.
             surround: room above and below it, in its heights.
         """
-        self._parts = one, reference, others
+        self._parts = form_field, reference, others
         height, width = reference.shape
         self.ratio = READ_SIDE / max(height, width)
-        x, y, w, h = self._box = one.box
+        x, y, w, h = self._box = form_field.box
         room = SURROUND * min(h, w)
         aside = SIDE_ROOM * min(w, h)
         over = surround * min(h, w)

@@ -46,11 +46,13 @@ SOFT_EDGE = 0.1
 """Ink in a digit's edge that is left out, as a share of its darkness."""
 
 
-def find_residue(one: FieldInk, labels: I32, stats: I32, threshold: float) -> npt.NDArray[np.bool_]:
+def find_residue(
+    field_ink: FieldInk, labels: I32, stats: I32, threshold: float
+) -> npt.NDArray[np.bool_]:
     """Which connected pieces of ink are remainders of print: next to it, and pale or thin.
 
     Args:
-        one: the field's ink.
+        field_ink: the field's ink.
         labels: of its pieces, int32 ``[h, w]``.
         stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
         threshold: minimum darkness of ink, 0–255.
@@ -58,94 +60,94 @@ def find_residue(one: FieldInk, labels: I32, stats: I32, threshold: float) -> np
     count = len(stats)
     flat = labels.ravel()
     area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
-    beside = np.bincount(flat, one.near.ravel(), count) / area
-    darkness = np.bincount(flat, one.ink.ravel(), count) / area
+    beside = np.bincount(flat, field_ink.near.ravel(), count) / area
+    darkness = np.bincount(flat, field_ink.ink.ravel(), count) / area
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     pale = (beside > 0.7) & (darkness < MAX_RESIDUE * threshold)
-    width = np.where(darkness < MIN_DARK_LINE * one.print_level, THIN, HAIR)
+    width = np.where(darkness < MIN_DARK_LINE * field_ink.print_level, THIN, HAIR)
     thin = (beside > 0.9) & (area < width * side)
     return np.asarray(pale | thin)
 
 
 def is_beside(
-    one: FieldInk, box: Box, stats: I32, kept: npt.NDArray[np.bool_]
+    field_ink: FieldInk, box: Box, stats: I32, kept: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Which pieces of ink left and right of a field are as high as its digits, and level with them.
 
     Args:
-        one: the field's ink.
+        field_ink: the field's ink.
         box: of the field, pixels of the reference.
         stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
         kept: which are the field's own, bool ``[N]``.
     """
     if not kept.any():
         return np.zeros_like(kept)
-    left, _, right, _ = one.to_pixels(box)
+    left, _, right, _ = field_ink.to_pixels(box)
     x, y = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
     w, h = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
     height = float(np.median(h[kept][h[kept] >= BESIDE_HEIGHTS[0] * h[kept].max()]))
     middle = float(np.median((y + h / 2)[kept]))
-    across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
+    across, down = (x + w // 2).clip(0, field_ink.ink.shape[1] - 1), y + h // 2
     is_level = np.abs(down - middle) <= MAX_LEVEL * height
     is_out = (across < left) | (across > right)
-    is_free = ~is_in_other_field(one, stats)
+    is_free = ~is_in_other_field(field_ink, stats)
     start, end = x[kept].min(), (x + w)[kept].max()
     is_close = np.maximum(x - end, start - x - w) < MAX_NEAR_GAP * height
     is_digit = (h >= BESIDE_HEIGHTS[0] * height) & (h <= BESIDE_HEIGHTS[1] * height)
     return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)
 
 
-def is_in_other_field(one: FieldInk, stats: I32) -> npt.NDArray[np.bool_]:
+def is_in_other_field(field_ink: FieldInk, stats: I32) -> npt.NDArray[np.bool_]:
     """Which pieces of ink have their middle in another field.
 
     Args:
-        one: the field's ink.
+        field_ink: the field's ink.
         stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
     """
     x, y, w, h, _ = stats.T
-    height, width = one.others.shape
+    height, width = field_ink.others.shape
     middles = (y + h // 2).clip(0, height - 1), (x + w // 2).clip(0, width - 1)
-    return np.asarray(one.others[middles] > 0)
+    return np.asarray(field_ink.others[middles] > 0)
 
 
 def is_astride(
-    one: FieldInk, box: Box, stats: I32, kept: npt.NDArray[np.bool_]
+    field_ink: FieldInk, box: Box, stats: I32, kept: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Which high pieces of ink are partly in a field, and mostly above or below it.
 
     Args:
-        one: the field's ink.
+        field_ink: the field's ink.
         box: of the field, pixels of the reference.
         stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
         kept: which are the field's own, bool ``[N]``.
     """
-    left, top, right, bottom = one.to_pixels(box)
+    left, top, right, bottom = field_ink.to_pixels(box)
     x, y, w, h, _ = stats.T
     across = x + w // 2
     inside = np.minimum(y + h, bottom) - np.maximum(y, top)
     is_high = (h >= ASTRIDE_HEIGHT * (bottom - top)) & (inside >= ASTRIDE * h)
-    is_free = (across > left) & (across < right) & ~is_in_other_field(one, stats)
+    is_free = (across > left) & (across < right) & ~is_in_other_field(field_ink, stats)
     return np.asarray(is_free & is_high & ~kept)
 
 
-def is_cut_off(one: FieldInk, box: Box, threshold: float) -> bool:
+def is_cut_off(field_ink: FieldInk, box: Box, threshold: float) -> bool:
     """Whether ink of the field continues above or below what was cut out.
 
     Args:
-        one: the field's ink.
+        field_ink: the field's ink.
         box: of the field, pixels of the reference.
         threshold: minimum darkness of ink, 0–255.
     """
-    left, top, right, bottom = one.to_pixels(box)
+    left, top, right, bottom = field_ink.to_pixels(box)
     columns = slice(max(0, round(left)), round(right))
-    if not (one.ink[[0, -1], columns] >= threshold).any():
+    if not (field_ink.ink[[0, -1], columns] >= threshold).any():
         return False
-    labels, stats = connected_components((one.ink >= threshold).astype(np.uint8))
+    labels, stats = connected_components((field_ink.ink >= threshold).astype(np.uint8))
     _, y, _, h, _ = stats.T
     reach = MIN_REACH * (bottom - top)
     is_off = (y == 0) & (y + h > top + reach)
-    is_off |= (y + h == len(one.ink)) & (y < bottom - reach)
-    is_off &= ~find_residue(one, labels, stats, threshold)
+    is_off |= (y + h == len(field_ink.ink)) & (y < bottom - reach)
+    is_off &= ~find_residue(field_ink, labels, stats, threshold)
     is_off[0] = False  # the paper
     return bool(is_off[labels[[0, -1], columns]].any())
 

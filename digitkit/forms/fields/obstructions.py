@@ -50,27 +50,29 @@ PALE_HEIGHTS = 0.3, 0.95
 """A piece of paler ink between these heights may be a digit, in heights of the field."""
 
 
-def find_obstruction(one: FieldInk, box: Box, threshold: float) -> str | None:
+def find_obstruction(field_ink: FieldInk, box: Box, threshold: float) -> str | None:
     """Why a field is doubtful, in words; None if nothing is wrong with it.
 
     It is partly covered or crossed out, a small digit is above one, or paler ink than that of the
     form may be a digit.
 
     Args:
-        one: the field's ink.
+        field_ink: the field's ink.
         box: of the field, pixels of the reference.
         threshold: minimum darkness of ink, 0–255.
     """
-    left, top, right, bottom = (max(0, round(end)) for end in one.to_pixels(box))
+    left, top, right, bottom = (max(0, round(end)) for end in field_ink.to_pixels(box))
     part = slice(top, bottom), slice(left, right)
-    ink = (one.ink[part] >= threshold).astype(np.uint8)
-    if one.edges is not None and _is_covered(ink, one.edges[part], one.near[part]):
+    ink = (field_ink.ink[part] >= threshold).astype(np.uint8)
+    if field_ink.edges is not None and _is_covered(
+        ink, field_ink.edges[part], field_ink.near[part]
+    ):
         return "is partly covered"
     if _is_crossed_out(ink):
         return CROSSED_OUT
-    if _is_corrected_above(one, box, threshold):
+    if _is_corrected_above(field_ink, box, threshold):
         return CORRECTED_REASON
-    return "has paler ink, which is not read" if _has_paler_ink(one, box, threshold) else None
+    return "has paler ink, which is not read" if _has_paler_ink(field_ink, box, threshold) else None
 
 
 def _is_covered(ink: U8, edges: U8, near: U8) -> bool:
@@ -117,13 +119,13 @@ def has_line(ink: U8, length: int) -> bool:
     return False
 
 
-def _is_corrected_above(one: FieldInk, box: Box, threshold: float) -> bool:
+def _is_corrected_above(field_ink: FieldInk, box: Box, threshold: float) -> bool:
     """Whether ink that may be a smaller digit is above one of a field, and in no other field."""
-    left, top, right, bottom = one.to_pixels(box)
+    left, top, right, bottom = field_ink.to_pixels(box)
     field_height = bottom - top
-    labels, stats = connected_components((one.ink >= threshold).astype(np.uint8))
+    labels, stats = connected_components((field_ink.ink >= threshold).astype(np.uint8))
     x, y, w, h = stats[:, : cv2.CC_STAT_AREA].T.astype(np.float64)
-    is_own = ~find_residue(one, labels, stats, threshold)
+    is_own = ~find_residue(field_ink, labels, stats, threshold)
     is_own[0] = False  # the paper
     is_own &= (x + w / 2 > left) & (x + w / 2 < right)
     is_digit = is_own & (h >= DIGIT * field_height) & (y + h > top + DIGIT_LOW * field_height)
@@ -133,7 +135,7 @@ def _is_corrected_above(one: FieldInk, box: Box, threshold: float) -> bool:
     usual = float(np.median(h[is_digit]))
     is_note = is_own & ~is_digit & (np.maximum(w, h) >= NOTE * field_height)
     is_note &= (h >= NOTE_SIZES[0] * usual) & (h < NOTE_SIZES[1] * usual) & (w < NOTE_ASPECT * h)
-    is_note &= ~is_in_other_field(one, stats) & (y + h / 2 < np.median(y[is_digit]))
+    is_note &= ~is_in_other_field(field_ink, stats) & (y + h / 2 < np.median(y[is_digit]))
     notes, digits = np.flatnonzero(is_note)[:, None], np.flatnonzero(is_digit)
     common = np.minimum(x[notes] + w[notes], x[digits] + w[digits])
     common = common - np.maximum(x[notes], x[digits])
@@ -142,16 +144,18 @@ def _is_corrected_above(one: FieldInk, box: Box, threshold: float) -> bool:
     return bool((are_above & (gap >= -NOTE_OVER * h[digits])).any())
 
 
-def _has_paler_ink(one: FieldInk, box: Box, threshold: float) -> bool:
+def _has_paler_ink(field_ink: FieldInk, box: Box, threshold: float) -> bool:
     """Whether a field has ink as high as a digit of which nothing is as dark as `threshold`."""
-    left, top, right, bottom = one.to_pixels(box)
-    labels, stats = connected_components((one.ink >= MIN_DARKNESS).astype(np.uint8))
+    left, top, right, bottom = field_ink.to_pixels(box)
+    labels, stats = connected_components((field_ink.ink >= MIN_DARKNESS).astype(np.uint8))
     is_dark = np.zeros(len(stats), bool)
-    is_dark[labels[one.ink >= threshold]] = True
+    is_dark[labels[field_ink.ink >= threshold]] = True
     x = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
     y = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
     height = stats[:, cv2.CC_STAT_HEIGHT] / (bottom - top)
     is_pale = (left < x) & (x < right) & (top < y) & (y < bottom) & ~is_dark
     is_pale &= (height > PALE_HEIGHTS[0]) & (height < PALE_HEIGHTS[1])
     is_pale[0] = False
-    return bool(is_pale.any() and (is_pale & ~find_residue(one, labels, stats, MIN_DARKNESS)).any())
+    return bool(
+        is_pale.any() and (is_pale & ~find_residue(field_ink, labels, stats, MIN_DARKNESS)).any()
+    )

@@ -190,11 +190,13 @@ class Lattice:
         return Segmentation(slots, separators, share)
 
 
-def cut_lattice(one: FormField, ink: FieldInk, threshold: float, reader: LineReader) -> Lattice:
+def cut_lattice(
+    form_field: FormField, ink: FieldInk, threshold: float, reader: LineReader
+) -> Lattice:
     """Cut the ink of a free field into pieces, and list what may be digits.
 
     Args:
-        one: the field.
+        form_field: the field.
         ink: of it.
         threshold: minimum darkness of ink, 0–255.
         reader: the line reader, which says where its digits are.
@@ -202,20 +204,22 @@ def cut_lattice(one: FormField, ink: FieldInk, threshold: float, reader: LineRea
     Raises:
         ModelRunError: ONNX Runtime fails.
     """
-    strokes = find_strokes(ink, one.box, threshold, has_decimals=bool(one.decimals))
+    strokes = find_strokes(ink, form_field.box, threshold, has_decimals=bool(form_field.decimals))
     if len(strokes.own) > MAX_PIECES:
         return Lattice(doubts=("has too much ink to be read",))
     if not len(strokes.tall):
         return Lattice(doubts=(OVER_EDGE,) * strokes.is_over)
     boxes = strokes.stats[strokes.tall, : cv2.CC_STAT_AREA].tolist()
-    line = read_field(reader, ink, one.box, threshold, [ink.to_reference(*box) for box in boxes])
+    line = read_field(
+        reader, ink, form_field.box, threshold, [ink.to_reference(*box) for box in boxes]
+    )
     digits = [(x - ink.origin[0]) * ink.ratio for x in line.digits]
     separators, pieces = list[float](), list[_Piece]()
     has_sign = is_crossed_out = False
     for label in strokes.own.tolist():
         if strokes.may_be_separator(label):
             x, _, w, _, area = strokes.stats[label].tolist()
-            if area > (DECIMAL if one.decimals else STRAY) * strokes.digit_height**2:
+            if area > (DECIMAL if form_field.decimals else STRAY) * strokes.digit_height**2:
                 separators.append(ink.origin[0] + (x + w / 2) / ink.ratio)
             continue
         parts = _cut(strokes, label, digits)
@@ -225,7 +229,7 @@ def cut_lattice(one: FormField, ink: FieldInk, threshold: float, reader: LineRea
     pieces.sort(key=lambda piece: piece.x + piece.w / 2)
     if len(pieces) > MAX_PIECES:
         return Lattice(doubts=("has too much ink to be read",))
-    if one.decimals and not separators:  # one that touches a digit, or is hardly there
+    if form_field.decimals and not separators:  # one that touches a digit, or is hardly there
         separators += line.points
     found = {OVER_EDGE: strokes.is_over, SIGN_DOUBT: has_sign, CROSSED_OUT: is_crossed_out}
     doubts = tuple(doubt for doubt, holds in found.items() if holds)

@@ -18,20 +18,21 @@ def field_items(reading: FormReading) -> list[ReviewItem]:
     return sorted(items, key=lambda item: item.confidence)
 
 
-def _to_item(reading: FormReading, one: FieldReading) -> ReviewItem:
-    assert one.crop is not None
-    crop = reduce_to(one.crop, MAX_CROP)
+def _to_item(reading: FormReading, field_reading: FieldReading) -> ReviewItem:
+    assert field_reading.crop is not None
+    crop = reduce_to(field_reading.crop, MAX_CROP)
     height, width = crop.shape
     room = min(round(height * CROP_MARGIN / (1 + 2 * CROP_MARGIN)), (width - 1) // 2)
     return ReviewItem(
         kind="field",
-        read=one.text,
-        confidence=one.confidence,
-        reasons=tuple(f"{one.name}: {reason}" for reason in one.reasons) or (one.name,),
+        read=field_reading.text,
+        confidence=field_reading.confidence,
+        reasons=tuple(f"{field_reading.name}: {reason}" for reason in field_reading.reasons)
+        or (field_reading.name,),
         crop=crop,
         box=(room, room, width - 2 * room, max(1, height - 2 * room)),
-        images=tuple(digit.image for digit in one.digits if digit.image is not None),
+        images=tuple(digit.image for digit in field_reading.digits if digit.image is not None),
         source=reading.name,
-        place=one.box,
-        name=one.name,
+        place=field_reading.box,
+        name=field_reading.name,
     )

@@ -168,12 +168,13 @@ class FormTable:
         record = record_of(reading, self._fields)
         self._forms.add_row(dict(zip(self._columns, record, strict=True)), doubtful)
 
-    def _list(self, reading: FormReading, one: FieldReading) -> None:
+    def _list(self, reading: FormReading, field_reading: FieldReading) -> None:
         values = {
-            "source": reading.source, "page": reading.page, "field": one.name, "text": one.text,
-            "status": one.status, "confidence": round_confidence(one.confidence),
-            "reasons": "; ".join(one.reasons),
+            "source": reading.source, "page": reading.page, "field": field_reading.name,
+            "text": field_reading.text, "status": field_reading.status,
+            "confidence": round_confidence(field_reading.confidence),
+            "reasons": "; ".join(field_reading.reasons),
         }  # fmt: skip
         self._doubts.add_row(values, tall=True)
-        if one.crop is not None:
-            self._doubts.add_picture(partial(fit_picture, one.crop), one.text)
+        if field_reading.crop is not None:
+            self._doubts.add_picture(partial(fit_picture, field_reading.crop), field_reading.text)

@@ -110,7 +110,7 @@ class FormField:
 
 
 @lru_cache(maxsize=1000)
-def random_pass_rate(one: FormField, count: int) -> float:
+def random_pass_rate(form_field: FormField, count: int) -> float:
     """Which part of random texts of so many digits has no fault in a field, 0–1.
 
     Raises:
@@ -119,8 +119,11 @@ def random_pass_rate(one: FormField, count: int) -> float:
     if not count:
         return 1.0
     random = Random(0)
-    texts = (one.to_text([random.randrange(10) for _ in range(count)]) for _ in range(SAMPLE_COUNT))
-    return sum(one.find_fault(text) is None for text in texts) / SAMPLE_COUNT
+    texts = (
+        form_field.to_text([random.randrange(10) for _ in range(count)])
+        for _ in range(SAMPLE_COUNT)
+    )
+    return sum(form_field.find_fault(text) is None for text in texts) / SAMPLE_COUNT
 
 
 @dataclass(frozen=True)

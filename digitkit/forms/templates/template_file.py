@@ -235,28 +235,28 @@ def _check_fields(table: _File) -> tuple[FormField, ...]:
     return tuple(fields)
 
 
-def _check_field(one: _FieldTable, size: tuple[int, int]) -> FormField:
-    x, y, w, h = (round(side) for side in _finite(one.box))
+def _check_field(table: _FieldTable, size: tuple[int, int]) -> FormField:
+    x, y, w, h = (round(side) for side in _finite(table.box))
     if not (w >= MIN_BOX_SIDE and h >= MIN_BOX_SIDE and x >= 0 and y >= 0):
         raise TemplateError(
-            f"box {list(one.box)} must have a place and a size of {MIN_BOX_SIDE} or more"
+            f"box {list(table.box)} must have a place and a size of {MIN_BOX_SIDE} or more"
         )
     if x + w > size[0] or y + h > size[1]:
-        raise TemplateError(f"box {list(one.box)} is outside the picture of {size[0]}x{size[1]}")
-    if one.decimals is not None and not 0 <= one.decimals <= MAX_DECIMALS:
-        raise TemplateError(f"decimals must be 0 to {MAX_DECIMALS}, got {one.decimals}")
-    if one.checksum is not None and one.checksum not in CHECKSUMS:
+        raise TemplateError(f"box {list(table.box)} is outside the picture of {size[0]}x{size[1]}")
+    if table.decimals is not None and not 0 <= table.decimals <= MAX_DECIMALS:
+        raise TemplateError(f"decimals must be 0 to {MAX_DECIMALS}, got {table.decimals}")
+    if table.checksum is not None and table.checksum not in CHECKSUMS:
         raise TemplateError(
-            f"checksum must be one of {', '.join(CHECKSUMS)}, got {one.checksum!r}",
-            hint=f"a function of your own is given by --checksum {one.name}=module:function",
+            f"checksum must be one of {', '.join(CHECKSUMS)}, got {table.checksum!r}",
+            hint=f"a function of your own is given by --checksum {table.name}=module:function",
         )
-    check = None if one.checksum is None else CHECKSUMS[one.checksum]
-    low, high = (None if v is None else _decimal(v) for v in (one.min, one.max))
+    check = None if table.checksum is None else CHECKSUMS[table.checksum]
+    low, high = (None if v is None else _decimal(v) for v in (table.min, table.max))
     if low is not None and high is not None and low > high:
         raise TemplateError(f"min must not be above max, got {low} and {high}")
     return FormField(
-        one.name, (x, y, w, h), _check_cells(one.cells, (x, y, w, h)), one.pattern,
-        one.checksum, check, low, high, one.decimals, one.required,
+        table.name, (x, y, w, h), _check_cells(table.cells, (x, y, w, h)), table.pattern,
+        table.checksum, check, low, high, table.decimals, table.required,
     )  # fmt: skip
 
 
@@ -354,11 +354,11 @@ def template_text(
     return "\n".join(lines) + "\n"
 
 
-def _are_even(one: FormField) -> bool:
+def _are_even(field: FormField) -> bool:
     """Whether a comb's cells are its box divided evenly, but for the width of lines."""
-    x, _, width, _ = one.box
-    pitch = width / len(one.cells)
+    x, _, width, _ = field.box
+    pitch = width / len(field.cells)
     return all(
         abs(left - x - i * pitch) < 0.12 * pitch and abs(wide - pitch) < 0.2 * pitch
-        for i, (left, wide) in enumerate(one.cells)
+        for i, (left, wide) in enumerate(field.cells)
     )
