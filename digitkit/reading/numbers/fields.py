@@ -72,6 +72,7 @@ class Field:
             raise ConfigError("a field requires expect, pattern or checksum")
         if self.expect is not None:
             at_least("expect", self.expect, 1, whole=True)
+            object.__setattr__(self, "expect", int(self.expect))  # it may be NumPy's
         if self.checksum is not None and not callable(self.checksum):
             raise ConfigError(
                 f"must be a function of a number's text, got {self.checksum!r}", field="checksum"

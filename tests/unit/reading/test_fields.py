@@ -209,6 +209,13 @@ def test_values_that_make_no_field(values, field):
     assert error_of(ConfigError, Field, **values).field == field
 
 
+def test_a_count_may_be_a_number_of_numpy():
+    field = Field(expect=np.int64(4))
+    assert (field, field.describe()) == (Field(expect=4), "have 4 digits")
+    assert field.find_fault("123") == "has 3 digits, expected 4"
+    assert Field(expect=np.int64(1)).find_fault("12") == "has 2 digits, expected 1"
+
+
 def test_what_is_no_field_or_no_reading_is_refused():
     error = error_of(ConfigError, apply_field, read(), r"\d{4}")
     assert str(error) == r"field must be a Field, got str; pass Field(pattern='\\d{4}')"
