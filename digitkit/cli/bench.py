@@ -230,7 +230,8 @@ class _Outputs:
         """Refuse what cannot be written, before minutes go by.
 
         Raises:
-            ConfigError: an option names standard output or a file that another one names.
+            ConfigError: an option names standard output or a file that another one names, or the
+                plot is not a ``.png`` file.
             OutputError: a file cannot be written.
             MissingDependencyError: matplotlib is not installed.
         """
@@ -240,6 +241,8 @@ class _Outputs:
         for name, path in (("markdown", self.markdown), ("plot", self.plot)):
             if path == STDOUT:
                 raise ConfigError("must be a file; only --json writes to -", field=name)
+        if self.plot is not None and self.plot.suffix.lower() != ".png":
+            raise ConfigError(f"must be a .png file, got {self.plot}", field="plot")
         files = self.files
         if self.json is not None and self.json != STDOUT:
             files.append(samples_path(self.json))

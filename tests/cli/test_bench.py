@@ -93,7 +93,7 @@ def test_options_become_a_configuration(measured, tmp_path):
         *("--threads 0", "--threads a,b", "--threads ''", "--workers 1.5", "--models ''"),
         *("--runtimes tflite", "--seconds -1", "--max-latency -1 --recommend"),
         *("--max-latency 5", "--max-accuracy-drop 0.1", "--save"),  # without --recommend
-        *("--save --recommend --threads 1024", "--markdown -", "--plot -"),
+        *("--save --recommend --threads 1024", "--markdown -", "--plot -", "--plot plot.pdf"),
         *("--markdown new/../a.json --json a.json", "--plot a.samples.npz --json a.json"),
         *("--quick compare a b", "--threads 1 compare a b", "nothing"),
     ],
