@@ -49,6 +49,12 @@ def load_train_and_test(folder: Path | None, *, progress: Progress = no_progress
         )
     data = load_class_folders(folder, progress=progress)
     kept, held_out = stratified_split(data.labels, HELD_OUT, seed=0)
+    if not len(held_out):
+        raise DatasetError(
+            f"has too few images to hold out {HELD_OUT:.0%} as a test set",
+            subject=str(folder),
+            hint="add images, or make the folders train and test",
+        )
     return TrainAndTest(
         data.take(kept, f"{data.name} train"), data.take(held_out, f"{data.name} test")
     )

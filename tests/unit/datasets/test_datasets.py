@@ -102,6 +102,8 @@ def test_class_folders(tmp_path, one_of_each):
 
 def test_class_folder_problems(tmp_path, one_of_each):
     folder = write_class_folders(tmp_path, one_of_each, copies=1)
+    error = error_of(DatasetError, load_train_and_test, folder)
+    assert (error.subject, "hold out 15%" in error.problem) == (str(folder), True)
     png, jpg = folder / "7/0.png", folder / "7/0.jpg"
     jpg.write_bytes(png.read_bytes())
     assert "0.jpg and 0.png" in str(error_of(DatasetError, load_test, folder))
