@@ -58,7 +58,10 @@ def print_line(text: str, *, error: bool = False) -> None:
         text: the line.
         error: print it on standard error instead of standard output.
     """
-    print(escape_controls(text), file=sys.stderr if error else sys.stdout, flush=error)
+    stream = sys.stderr if error else sys.stdout
+    stream.write(f"{escape_controls(text)}\n")  # at once: other threads print lines, too
+    if error:
+        stream.flush()
 
 
 def print_wrapped(text: str, *, error: bool = False) -> None:
