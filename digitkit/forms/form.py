@@ -171,7 +171,7 @@ class Form:
     def _read_located(self, frame: Frame) -> tuple[FormReading, Template, Registration]:
         begun = time.perf_counter_ns()
         image = frame.grey
-        known, registration = self._find(image)
+        known, registration = self._find(frame.name, image)
         located = time.perf_counter_ns()
         clean = without_streaks(image)
         found = self._read_fields(known, clean, registration.placement)
@@ -180,7 +180,7 @@ class Form:
             own = {name: text for name, text in given.items() if name in found}
             decisions = decide(known.template, found, own)
         except ConfigError as error:
-            raise FormError(error.problem, hint=error.hint) from error
+            raise FormError(error.problem, subject=frame.name, hint=error.hint) from error
         fields = tuple(
             _to_reading(one, decisions[one.name], found[one.name], registration.placement, image)
             for one in known.template.fields
@@ -197,7 +197,7 @@ class Form:
         )  # fmt: skip
         return reading, known.template, registration
 
-    def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
+    def _find(self, name: str, image: GreyImage) -> tuple[_Known, Registration]:
         picture = ImageFeatures(image)
         located: dict[int, Registration] = {}  # the best of each template, by its place
         best: int | None = None
@@ -213,11 +213,13 @@ class Form:
             names = ", ".join(template.name for template in self.templates)
             raise FormError(
                 f"no form was found in it: it matches none of the templates ({names})",
+                subject=name,
                 hint="the picture must show most of the form",
             )
         if fault := located[best].fault:
             raise FormError(
                 f"the form {self._known[best].template.name!r} was not found well enough: {fault}",
+                subject=name,
                 hint="take the picture again: all of the form, flat and sharp",
             )
         least = located[best].score - VERSION_TOLERANCE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -108,6 +109,10 @@ class FormReading:
             if one.name == name:
                 return one
         raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of its fields, in the template's order, as of a dictionary."""
+        return (one.name for one in self.fields)
 
     @property
     def name(self) -> str:

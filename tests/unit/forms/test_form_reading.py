@@ -49,6 +49,9 @@ def test_a_form_is_read(form, one_of_each, tmp_path):
     assert reading.complete
     assert (reading.template, reading.method, reading.source) == ("form", "print", str(path))
     number = reading["number"]
+    assert list(reading) == list(WRITTEN)
+    assert "number" in reading
+    assert "nothing" not in reading
     assert [digit.digit for digit in number.digits] == [4, 5, 3, 2, 1, 7]
     # In the picture's own coordinates.
     x, y, w, h = number.digits[0].box
@@ -170,7 +173,8 @@ def test_why_a_form_cannot_be_read(form, one_of_each):
 
 
 def test_other_pictures_are_errors(form, tmp_path):
-    error_of(FormError, form.read, blank_form(1))
+    other = save(tmp_path / "other.png", blank_form(1))
+    assert error_of(FormError, form.read, other).subject == str(other)
     error_of(FormError, form.read, np.zeros((300, 300, 3), np.uint8))
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
