@@ -44,6 +44,12 @@ def ean13(text: str) -> bool:
     return len(text) == 13 and sum((1 + 2 * (i % 2)) * int(d) for i, d in enumerate(text)) % 10 == 0
 
 
+CHECKSUM_DIGITS = {"isbn10": 10, "ean13": 13}
+"""How many digits a text must have, of those checksums that say so."""
+
+CHECKSUM_DIGITS = {"isbn10": 10, "ean13": 13}
+"""How many digits a text has, of checksums for one length."""
+
 CHECKSUMS: dict[str, Checksum] = {
     "luhn": luhn, "mod11": mod11, "mod97": mod97, "isbn10": isbn10, "ean13": ean13,
 }  # fmt: skip

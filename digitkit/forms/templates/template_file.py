@@ -23,8 +23,8 @@ from digitkit.errors import (
     os_reason,
     unknown_key,
 )
-from digitkit.forms.templates.checksums import CHECKSUMS, Checksum
-from digitkit.forms.templates.rules import check_cycles, make_rule
+from digitkit.forms.templates.checksums import CHECKSUM_DIGITS, CHECKSUMS, Checksum
+from digitkit.forms.templates.rules import MAX_NUMBER, check_cycles, make_rule
 from digitkit.forms.templates.template import FormField, Template
 from digitkit.images.convert import to_grey
 from digitkit.images.decode import decode_file
@@ -78,7 +78,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 _WANTED = {
     "box": "four numbers, [left, top, width, height]",
-    "cells": "a whole number, or the left side and the width of each, [[0, 20], [24, 20]]",
+    "cells": "a whole number, or the left side and the width of each, [[x, width], …]",
     "min": "a number",
     "max": "a number",
     "decimals": "a whole number",
@@ -252,12 +252,34 @@ def _check_field(table: _FieldTable, size: tuple[int, int]) -> FormField:
         )
     check = None if table.checksum is None else CHECKSUMS[table.checksum]
     low, high = (None if v is None else _decimal(v) for v in (table.min, table.max))
-    if low is not None and high is not None and low > high:
-        raise TemplateError(f"min must not be above max, got {low} and {high}")
-    return FormField(
+    field = FormField(
         table.name, (x, y, w, h), _check_cells(table.cells, (x, y, w, h)), table.pattern,
         table.checksum, check, low, high, table.decimals, table.required,
     )  # fmt: skip
+    _check_constraints(field)
+    return field
+
+
+def _check_constraints(field: FormField) -> None:
+    """Refuse constraints that no text meets."""
+    low, high, cells = field.minimum, field.maximum, len(field.cells)
+    if low is not None and high is not None and low > high:
+        raise TemplateError(f"min must not be above max, got {low} and {high}")
+    if high is not None and high < 0:
+        raise TemplateError(f"max must be at least 0, since no minus is read, got {high}")
+    largest = Decimal(10**cells - 1).scaleb(-(field.decimals or 0))
+    if cells and low is not None and low > largest:
+        raise TemplateError(f"min must be at most {largest}, the most that fits, got {low}")
+    count = CHECKSUM_DIGITS.get(field.checksum or "", cells)
+    if cells and cells != count and (cells < count or not (field.is_quantity or field.pattern)):
+        raise TemplateError(f"cells must be {count} for the checksum {field.checksum}, got {cells}")
+    outside = re.sub(r"\[.*?\]|\{.*?\}", "", field.pattern or "")
+    for name, sign, is_read in (("comma", ",", False), ("point", r"\.", field.decimals)):
+        if sign in outside and not is_read:
+            raise TemplateError(
+                f"pattern has a {name}, which is never in the text of this field",
+                hint=r"with decimals, the text has a point before them: write \.",
+            )
 
 
 def _check_cells(
@@ -275,8 +297,8 @@ def _check_cells(
     for left, wide in map(_finite, cells):
         if wide < MIN_BOX_SIDE or left < at or left + wide > x + width + 1:
             raise TemplateError(
-                f"cells must be in the box from left to right, {MIN_BOX_SIDE} pixels wide or more, "
-                f"got [{left:g}, {wide:g}]"
+                f"cells must be in the box, {x} to {x + width}, from left to right and "
+                f"{MIN_BOX_SIDE} pixels wide or more, got [{left:g}, {wide:g}]"
             )
         at = left + wide - 1
     return tuple((float(left), float(wide)) for left, wide in cells)
@@ -289,8 +311,8 @@ def _finite(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _decimal(value: float) -> Decimal:
-    if not abs(value) < 1e15:
-        raise TemplateError(f"min and max must be numbers, got {value}")
+    if not abs(value) < float(MAX_NUMBER):
+        raise TemplateError(f"min and max must be numbers below {MAX_NUMBER:.0e}, got {value:g}")
     return Decimal(str(value)).normalize() + 0
 
 
