@@ -68,9 +68,12 @@ def command(
     from digitkit.datasets.load import load_test
     from digitkit.models.classifier import Classifier
     from digitkit.models.evaluation import evaluate
+    from digitkit.system import atomic
 
     if out is not None and out.is_file():
         raise ConfigError(f"must be a folder, got the file {out}", field="out")
+    if out is not None and pictures:
+        atomic.check_writable(out, is_folder=True)
     classifier = Classifier(model, precision=precision, threads=threads, input_scale=input_scale)
     with show.progress() as report:
         digits = load_test(data, progress=report)

@@ -135,6 +135,8 @@ def export_run(
             hint="name the files with --name",
         )
     check_forgotten(run.record, config.run)
+    out = config.out or config.run / "exported"
+    atomic.check_writable(out, is_folder=True)
     step("reading the data")
     data = _load_data(run, config.data, progress)
     step("exporting to ONNX")
@@ -167,7 +169,7 @@ def export_run(
         f"{shown.name} on {data.test.name}", data.test.images, shown.measurement.evaluation
     )
     step("writing")
-    return _write(config.out or config.run / "exported", name, candidates, figure)
+    return _write(out, name, candidates, figure)
 
 
 def _load_data(run: Run, folder: Path | None, progress: Progress) -> TrainingData:

@@ -197,6 +197,8 @@ def _check_outputs(config: InferValues) -> None:
             real = os.path.realpath(path)
         except ValueError as error:  # a NUL byte
             raise ConfigError(f"is not a valid path: {error}", field=field) from error
+        if not path.name:
+            raise ConfigError(f"must be a name, got {path}", field=field)
         is_parts = field == "output" and config.resolved_format == "parquet"
         if field in config.output_files and os.path.isdir(real) and not is_parts:
             raise ConfigError(f"must be a file, got the folder {path}", field=field)

@@ -36,6 +36,8 @@ def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterato
         OutputError: a file cannot be written.
     """
     outputs = Outputs[Reading]()
+    for folder in config.output_folders.values():
+        atomic.check_writable(folder, is_folder=True)
     with ExitStack() as stack:
         _open_readings(config, reader, stdout, stack, outputs)
         sinks = outputs.sinks

@@ -207,8 +207,12 @@ def _lock_temporary(path: Path) -> int | None:
     return None
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *, is_folder: bool = False) -> None:
     """Check that `path` can be written, before work that may take minutes.
+
+    Args:
+        path: a file, or a folder that files are written into; it need not exist.
+        is_folder: whether it is a folder.
 
     Raises:
         OutputPathError: `path` is a folder, or its folder cannot be created or written.
@@ -216,11 +220,13 @@ def check_writable(path: Path) -> None:
     """
     import tempfile
 
-    _check_target(path)
-    folder = Path(os.path.realpath(path)).parent
+    folder = Path(os.path.realpath(path))
+    if not is_folder:
+        _check_target(path)
+        folder = folder.parent
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
-            if stat.S_ISDIR(path.stat().st_mode):
+            if not is_folder and stat.S_ISDIR(path.stat().st_mode):
                 raise OutputPathError("is a folder", subject=str(path), hint="name a file")
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent

@@ -99,6 +99,26 @@ def test_the_figures_of_an_evaluation_need_a_folder(tmp_path):
     assert f"--out must be a folder, got the file {path}" in one_error_line(result, 2)
 
 
+@pytest.mark.parametrize("option", ["--annotate", "--explain"])
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, digit_file, option):
+    (tmp_path / "file").write_text("x")
+    output = tmp_path / "o.csv"
+    result = run("infer", digit_file(1), option, tmp_path / "file" / "new", "--output", output)
+    assert "file/new: cannot be written" in one_error_line(result, 2)
+    assert not output.exists()
+
+
+def test_a_folder_of_figures_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("x")
+    result = run("eval", "--data", tmp_path / "missing", "--out", tmp_path / "file" / "new")
+    assert "file/new: cannot be written" in one_error_line(result, 2)
+
+
+def test_a_parquet_table_needs_a_name(digit_file):
+    result = run("infer", digit_file(1), "--format", "parquet", "--output", ".")
+    assert "--output must be a name, got ." in one_error_line(result, 2)
+
+
 def test_a_folder_in_the_place_of_a_parquet_table(tmp_path, digit_file):
     pytest.importorskip("pyarrow")
     folder = tmp_path / "table.parquet"

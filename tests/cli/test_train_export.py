@@ -261,6 +261,9 @@ def test_export_mistakes(here, fast_run, few_digits, monkeypatch):
     assert "gone" in result.stderr.splitlines()[-1]
     assert run("export", copy, "--no-int8", "--data", few_digits).exit_code == 0
     monkeypatch.setattr(verify, "MAX_PROBABILITY_DIFFERENCE", 0.0)
+    (here / "file").write_text("x")
+    line = one_error_line(run("export", fast_run.folder, "--out", here / "file" / "new"), 2)
+    assert "file/new: cannot be written" in line
     result = run("export", fast_run.folder, "--out", "out")
     assert result.exit_code == 3
     assert "parity" in result.stderr.splitlines()[-1]
