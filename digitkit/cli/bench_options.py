@@ -173,7 +173,7 @@ PlotOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A figure with histograms, and error against latency (requires matplotlib).",
+        help="A .png figure with histograms, and error against latency (requires matplotlib).",
         rich_help_panel=OUTPUT,
     ),
 ]
