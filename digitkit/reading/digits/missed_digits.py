@@ -25,7 +25,7 @@ from digitkit.reading.networks.line_reader import LineReader
 from digitkit.reading.results import Digit, group_by_row
 from digitkit.reading.rows.layout import RowDigit
 from digitkit.reading.rows.lines import TextLine, read_line
-from digitkit.reading.rows.matching import match_row
+from digitkit.reading.rows.matching import RowMatch, match_row
 from digitkit.reading.rows.shapes import Shape
 from digitkit.reading.rows.strip_ink import Ink
 from digitkit.reading.rows.strips import WRITING_BAND, Strip
@@ -101,7 +101,6 @@ def _insert(
 ) -> list[RowDigit]:
     """The digits in reading order with new ones, without those that these replace."""
     kept = [row_digit for row_digit in row_digits if row_digit not in replaced]
-
     return sorted([*kept, *new], key=lambda each: (each.row, middle_x(each.digit.row_box)))
 
 
@@ -110,37 +109,27 @@ def _look_at(
 ) -> tuple[list[RowDigit], list[RowDigit]]:
     """The digits of a row that were found, and the doubtful ones that these replace."""
     strip = line.strip
-    own, peaks, matches, apart = match_row(line, row_digits)
-    open_peaks = [
-        i
-        for i, (row_digit, is_apart) in enumerate(zip(matches, apart, strict=True))
-        if is_apart
-        or (row_digit is not None and not (row_digit.digit.accepted or row_digit.digit.cut))
-    ]
-    if not open_peaks:
+    match = match_row(line, row_digits)
+    if not (open_peaks := _find_open(match)):
         return [], []
     taken = strip.cover(strip.place([each for each in row_digits if each.digit.accepted]))
-    accepted = [row_digit for row_digit in own if row_digit.digit.accepted]
+    accepted = [row_digit for row_digit in match.row_digits if row_digit.digit.accepted]
     middles = sorted(
-        {peak.x for peak in (*peaks, *line.signs)}
+        {peak.x for peak in (*match.peaks, *line.signs)}
         | {strip.x_of(each.digit.box) for each in accepted}
     )
     attempts = [
-        (i, shape) for i in open_peaks for shape in _cut_out(line, taken, peaks[i].x, middles)
+        (i, shape) for i in open_peaks for shape in _cut_out(line, taken, match.peaks[i].x, middles)
     ]
-    detections = [to_detection(line, shape) for _, shape in attempts]
-    classified = classify_in_line(detections, line, page)
-    best = dict[int, ClassifiedDetection]()
-    for (i, _), each in zip(attempts, classified, strict=True):
-        if i not in best or each.prediction.confidence > best[i].prediction.confidence:
-            best[i] = each
     new, replaced = list[RowDigit](), list[RowDigit]()
-    for i, each in best.items():
-        known, confidence = matches[i], each.prediction.confidence
+    for i, each in _classify_best(page, line, attempts).items():
+        known, confidence = match.matches[i], each.prediction.confidence
         if confidence < MIN_REPORTED or (known and confidence <= known.digit.confidence):
             continue
         each, is_cut = _within(page.image.shape, each)
-        is_clear = bool(peaks[i].probabilities[each.prediction.digit] >= MIN_CLEAR) and not is_cut
+        is_clear = (
+            bool(match.peaks[i].probabilities[each.prediction.digit] >= MIN_CLEAR) and not is_cut
+        )
         accepts = is_clear and confidence >= page.min_confidence
         digit = each.to_digit(score=1.0, accepted=accepts, cut=is_cut)
         if any(_is_same(digit, other.digit) for other in (*accepted, *new)):
@@ -152,7 +141,35 @@ def _look_at(
         new.append(row_digit)
         if known:
             replaced.append(known)
-    return new, [*replaced, *_find_parts(strip, own, new)]
+    return new, [*replaced, *_find_parts(strip, match.row_digits, new)]
+
+
+def _find_open(match: RowMatch) -> list[int]:
+    """The places of the peaks of a row where no digit is known that is accepted, or cut."""
+    return [
+        i
+        for i, (row_digit, is_apart) in enumerate(zip(match.matches, match.apart, strict=True))
+        if is_apart
+        or (row_digit is not None and not (row_digit.digit.accepted or row_digit.digit.cut))
+    ]
+
+
+def _classify_best(
+    page: Page, line: TextLine, attempts: Sequence[tuple[int, Shape]]
+) -> dict[int, ClassifiedDetection]:
+    """The clearest digit of each peak.
+
+    Args:
+        page: the image.
+        line: the row.
+        attempts: the place of a peak, and ink around it; several of a peak.
+    """
+    classified = classify_in_line([to_detection(line, shape) for _, shape in attempts], line, page)
+    best = dict[int, ClassifiedDetection]()
+    for (i, _), each in zip(attempts, classified, strict=True):
+        if i not in best or each.prediction.confidence > best[i].prediction.confidence:
+            best[i] = each
+    return best
 
 
 def _taken_share(strip: Strip, row_digit: RowDigit, taken: U8) -> float:
