@@ -66,6 +66,16 @@ MIN_SEPARATE_GAP = 0.06
 """Pieces that are further apart than this, in heights of the digits, are of two digits if both are
 as high as digits."""
 
+MAX_STROKE_GAP = 0.3
+"""Maximum gap between the strokes of a digit, in heights."""
+
+STROKES_PRIOR, TALL_PRIOR, LOW_PRIOR = 0.9, 0.3, 0.02
+"""Factors of how likely pieces are one digit, by their shape: for each two strokes, for each two
+that are both as high as digits, and if none is."""
+
+MIN_BEST_DIGIT = 0.1
+"""The most probable digit of a segment counts at least this much."""
+
 MAX_SEGMENTATIONS = 4
 """Chains that are kept; a rule across fields may choose another than the likeliest."""
 
@@ -158,7 +168,7 @@ class Lattice:
             prediction = reading.combined
             prior = segment.prior * _agreement(segment, self.line)
             likely = max(prediction.is_digit * prior, MIN_DIGIT)
-            weight = likely * max(float(prediction.probabilities.max()), 0.1)
+            weight = likely * max(float(prediction.probabilities.max()), MIN_BEST_DIGIT)
             ending[segment.end].append((place, weight))
         # Of the pieces up to each: the likeliest chains, and the probability of all.
         best: list[list[tuple[float, Chain]]] = [[(1.0, ())]]
@@ -290,11 +300,11 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
         gap = b.x - (a.x + a.w)
         if gap > MIN_SEPARATE_GAP * height and both_tall:
             return 0.0
-        if gap > 0.3 * height:
+        if gap > MAX_STROKE_GAP * height:
             return 0.0
-        prior *= 0.3 if both_tall else 0.9
+        prior *= TALL_PRIOR if both_tall else STROKES_PRIOR
     if max(p.h for p in members) < MIN_DIGIT_HEIGHT * height:
-        prior *= 0.02
+        prior *= LOW_PRIOR
     return prior
 
 
