@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-import numpy as np
-
 from digitkit.arrays import F64, Box
 from digitkit.boxes import bounding_box
 from digitkit.reading.confidence import format_confidence
@@ -92,7 +90,7 @@ def find_numbers(
 def accepted_heights(digits: Sequence[Digit]) -> dict[int, float]:
     """The usual height of the accepted digits of each row that has some, pixels."""
     rows = group_by_row(digit for digit in digits if digit.accepted)
-    return {row: float(np.median([d.row_box[3] for d in own])) for row, own in rows.items()}
+    return {row: measure_height(own) for row, own in rows.items()}
 
 
 def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
