@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,9 @@ from digitkit.errors import DigitkitError, OutputError, WorkerError, escape_cont
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# The parser logs what is wrong with a form, which would be on standard error; the client is told.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 BODY_SECONDS = 30.0
 """How long a client may take to send a body."""
