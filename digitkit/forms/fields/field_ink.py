@@ -146,12 +146,7 @@ class FieldCutter:
         self._soft = np.asarray(blurred, np.uint8)
         printed = (self._print >= PRINT_DARKNESS).astype(np.uint8)
         self._has_print = cv2.countNonZero(printed) >= MIN_PRINT
-        around = cv2.dilate(self._print, np.ones((3, 3), np.uint8))
-        self._around = np.asarray(cv2.GaussianBlur(around, (0, 0), 0.7), np.uint8)
-        thick = cv2.distanceTransform(printed, cv2.DIST_L2, 3)
-        on_lines = thick[thick > 0]
-        wide = 2 * float(np.percentile(on_lines, 90)) if len(on_lines) else 2.0
-        self._gap = min(13, int(wide) + 6) | 1
+        self._remover = _PrintRemover(self._print, printed)
         beside = cv2.dilate(_mark_print(self._print), np.ones((7, 7), np.uint8))
         self._near = np.asarray(beside, np.uint8)
         self._others = np.zeros_like(printed)
@@ -160,14 +155,9 @@ class FieldCutter:
             x0, y0, x1, y1 = (max(0, round(end)) for end in ends)
             self._others[y0:y1, x0:x1] = 1
         self._mark_cells_beside(printed)
-        # How much solid print there is in each square of the field's height, and where it counts.
         at = max(0, round((x - room - left) * self.ratio))
-        self._checked = slice(at, at + round((w + 2 * room) * self.ratio))
-        self._solid = (self._print[:, self._checked] >= SOLID_DARKNESS).astype(np.float32)
-        side = max(1, min(self._solid.shape))
-        size = max(1, self._solid.shape[1] // side), max(1, self._solid.shape[0] // side)
-        self._expected = cv2.resize(self._solid, size, interpolation=cv2.INTER_AREA)
-        self._counted = np.asarray(self._expected * side**2 >= MIN_PRINT)
+        columns = slice(at, at + round((w + 2 * room) * self.ratio))
+        self._squares = _PrintSquares(self._print, columns)
 
     @cached_property
     def taller(self) -> FieldCutter:
@@ -214,14 +204,14 @@ class FieldCutter:
         shift = ((column - MAX_SHIFT) / self.ratio, (row - MAX_SHIFT) / self.ratio)
         gain = self._gain(darkness)
         return FieldInk(
-            self._subtract(darkness, gain),
+            self._remover.remove(darkness, gain),
             (x + shift[0], y + shift[1]),
             self.ratio,
             gain * self._level,
             self._near,
             self._others,
             self._is_inside(placement, image.shape),
-            self._least_print(darkness, gain),
+            self._squares.least_seen(darkness, gain),
             edges,
         )
 
@@ -231,17 +221,6 @@ class FieldCutter:
         left, top, right, bottom = x + room, y + room, x + w - room, y + h - room
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         return bool(are_inside(placement.to_picture(np.array(corners, np.float64)), shape).all())
-
-    def _least_print(self, darkness: U8, gain: float) -> float:
-        """How much of the print is there, 0–1, in the square of the field that shows least."""
-        if not self._counted.any():
-            return 1.0
-        near = cv2.dilate(darkness[:, self._checked], np.ones((3, 3), np.uint8))
-        dark = SEEN_PRINT * gain * self._print[:, self._checked]
-        is_there = ((near >= dark) * self._solid).astype(np.float32)
-        size = self._expected.shape[1], self._expected.shape[0]
-        there = cv2.resize(is_there, size, interpolation=cv2.INTER_AREA)
-        return min(1.0, float((there[self._counted] / self._expected[self._counted]).min()))
 
     def _find_shift(self, darkness: U8) -> tuple[int, int]:
         if darkness.shape[0] <= self._soft.shape[0] or darkness.shape[1] <= self._soft.shape[1]:
@@ -257,7 +236,47 @@ class FieldCutter:
         gain = float(np.median(darkness[self._print >= SOLID_DARKNESS])) / self._level
         return min(max(gain, 0.5), 1.6)
 
-    def _subtract(self, darkness: U8, gain: float) -> U8:
+
+class _PrintSquares:
+    """How much solid print there is in each square of a field's height."""
+
+    def __init__(self, darkness: U8, columns: slice) -> None:
+        """Measure the print of the reference, in the columns of the field."""
+        self._columns, self._print = columns, darkness[:, columns]
+        self._solid = (self._print >= SOLID_DARKNESS).astype(np.float32)
+        side = max(1, min(self._solid.shape))
+        self._size = max(1, self._solid.shape[1] // side), max(1, self._solid.shape[0] // side)
+        self._expected = cv2.resize(self._solid, self._size, interpolation=cv2.INTER_AREA)
+        self._counted = np.asarray(self._expected * side**2 >= MIN_PRINT)
+
+    def least_seen(self, darkness: U8, gain: float) -> float:
+        """How much of the print is in a picture, 0–1, in the square that shows least."""
+        if not self._counted.any():
+            return 1.0
+        near = cv2.dilate(darkness[:, self._columns], np.ones((3, 3), np.uint8))
+        is_there = ((near >= SEEN_PRINT * gain * self._print) * self._solid).astype(np.float32)
+        there = cv2.resize(is_there, self._size, interpolation=cv2.INTER_AREA)
+        return min(1.0, float((there[self._counted] / self._expected[self._counted]).min()))
+
+
+class _PrintRemover:
+    """Subtracts the print of a field, and closes the gaps in strokes that cross it."""
+
+    def __init__(self, darkness: U8, printed: U8) -> None:
+        """Measure the print of the reference.
+
+        Args:
+            darkness: of the reference, uint8 ``[h, w]``.
+            printed: 1 where it is print, uint8 ``[h, w]``.
+        """
+        around = cv2.dilate(darkness, np.ones((3, 3), np.uint8))
+        self._around = np.asarray(cv2.GaussianBlur(around, (0, 0), 0.7), np.uint8)
+        thick = cv2.distanceTransform(printed, cv2.DIST_L2, 3)
+        on_lines = thick[thick > 0]
+        wide = 2 * float(np.percentile(on_lines, 90)) if len(on_lines) else 2.0
+        self._gap = min(13, int(wide) + 6) | 1
+
+    def remove(self, darkness: U8, gain: float) -> U8:
         """The ink without the print."""
         expected = cv2.convertScaleAbs(self._around, alpha=1.1 * gain)
         rest = cv2.subtract(darkness, expected)
