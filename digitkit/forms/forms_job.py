@@ -40,9 +40,9 @@ from digitkit.system.progress import Progress, no_progress
 FormOutcome = tuple[Frame, FormReading] | Failure
 """A picture and what was read of its form, or why nothing was."""
 
-OTHERS = ("camera", "watch", "gap", "expect", "pattern", "annotate", "explain", "min_confidence",
-          "rows", "max_frames", "duration", "ray_address", "mode", "orientation", "every_frame",
-          "hold", "engine")  # fmt: skip
+NOT_OF_FORMS = ("camera", "watch", "gap", "expect", "pattern", "annotate", "explain",
+                "min_confidence", "rows", "max_frames", "duration", "ray_address", "mode",
+                "orientation", "every_frame", "hold", "engine")  # fmt: skip
 """Fields of an `InferConfig` that say nothing of forms."""
 
 FORM_RESUMABLE: tuple[OutputFormat, ...] = ("jsonl", "csv")
@@ -72,7 +72,9 @@ class FormConfig:
         if not self.templates:
             field = "checksum" if self.checksums else "corrections"
             raise ConfigError("requires a form", field=field)
-        given = [name for name in OTHERS if getattr(config, name) != getattr(InferConfig, name)]
+        given = [
+            name for name in NOT_OF_FORMS if getattr(config, name) != getattr(InferConfig, name)
+        ]
         if given:
             raise ConfigError("cannot be combined with forms", field=given[0])
         if config.resume and not config.is_resumable(FORM_RESUMABLE):

@@ -71,12 +71,12 @@ def text_sizes(largest: float, smallest: float) -> list[float]:
     return [size for size in sizes if size > 1.1 * smallest] + [smallest]
 
 
-SMALLER, ASIDE = 0.25, 0.15
+SMALLER_PENALTY, ASIDE_PENALTY = 0.25, 0.15
 """Penalties of a text that is smaller, by what it lacks; and of one that is not above."""
 
 
 def _penalty(size: float, sizes: Sequence[float]) -> float:
-    return SMALLER * (1 - size / sizes[0])
+    return SMALLER_PENALTY * (1 - size / sizes[0])
 
 
 MAX_SIDE = 800
@@ -202,4 +202,6 @@ def around(
         ends = [(left, y + h + gap) for left in (middle, x, x + w - width)]
         ends += [(left, y - gap - height) for left in (middle, x, x + w - width)]
         for left, top in ends + sides if below else sides + ends:
-            yield Label(text, (left, top, width, height), size, ASIDE + _penalty(size, sizes))
+            yield Label(
+                text, (left, top, width, height), size, ASIDE_PENALTY + _penalty(size, sizes)
+            )

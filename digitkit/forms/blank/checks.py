@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.blank.propose import DARK, find_print
+from digitkit.forms.blank.propose import MIN_PRINT_DARKNESS, find_print
 from digitkit.forms.blank.write_lines import find_letters
 from digitkit.forms.templates.template import FormField
 from digitkit.images.masks import connected_components
@@ -16,18 +16,18 @@ from digitkit.images.masks import connected_components
 MIN_FORM_SIDE = 800
 """A form of a smaller longer side has too few pixels for small print."""
 
-AROUND = 6.0, 0.6
+LETTER_REACH = 6.0, 0.6
 """Letters are compared with those that are at most so far away, horizontally and vertically, in
 median heights."""
 
 MIN_AROUND = 5
 """Minimum number of letters that are compared."""
 
-STANDS_OUT, LEVEL = 0.2, 0.15
+MIN_STANDS_OUT, MAX_LEVEL_OFFSET = 0.2, 0.15
 """A letter has an ascender or a descender if one of its ends stands out by at least the first
 value, and the other one is level with those around by the second, in their heights."""
 
-SIGNIFICANT, MORE = 2.0, 1.5
+MIN_STANDARD_ERRORS, MIN_DESCENDER_RATIO = 2.0, 1.5
 """Print is upside down if its descenders are more than its ascenders by so many standard deviations
 of chance, and by so many times."""
 
@@ -45,7 +45,7 @@ def check_blank(page: U8, fields: Sequence[FormField]) -> list[str]:
         page: the form, straightened, uint8 ``[H, W]``.
         fields: that were found in it.
     """
-    dark = (find_print(page) >= DARK).astype(np.uint8)
+    dark = (find_print(page) >= MIN_PRINT_DARKNESS).astype(np.uint8)
     height, width = page.shape
     found = []
     if max(page.shape) < MIN_FORM_SIDE:
@@ -72,7 +72,7 @@ def is_upside_down(dark: U8) -> bool:
     x, y, w, h = (side.astype(np.float64) for side in find_letters(dark).T)
     if not len(h):
         return False
-    across, down = (reach * float(np.median(h)) for reach in AROUND)
+    across, down = (reach * float(np.median(h)) for reach in LETTER_REACH)
     ascenders = descenders = 0
     for middle_x, middle_y, top, high in zip(x + w / 2, y + h / 2, y, h, strict=True):
         near = (np.abs(x + w / 2 - middle_x) < across) & (np.abs(y + h / 2 - middle_y) < down)
@@ -80,12 +80,14 @@ def is_upside_down(dark: U8) -> bool:
             continue
         line_top, line_bottom = float(np.median(y[near])), float(np.median((y + h)[near]))
         above, below = line_top - top, top + high - line_bottom
-        stands_out, level = (part * (line_bottom - line_top) for part in (STANDS_OUT, LEVEL))
+        stands_out, level = (
+            part * (line_bottom - line_top) for part in (MIN_STANDS_OUT, MAX_LEVEL_OFFSET)
+        )
         ascenders += above > stands_out and abs(below) < level
         descenders += below > stands_out and abs(above) < level
     more = descenders - ascenders
-    is_significant = more > SIGNIFICANT * math.sqrt(descenders + ascenders)
-    return bool(is_significant and descenders >= MORE * ascenders)
+    is_significant = more > MIN_STANDARD_ERRORS * math.sqrt(descenders + ascenders)
+    return bool(is_significant and descenders >= MIN_DESCENDER_RATIO * ascenders)
 
 
 def is_filled_in(dark: U8, fields: Sequence[FormField]) -> bool:

@@ -12,7 +12,7 @@ MAX_PRINT_WIDTH = 0.006
 """Print in such a box is thinner than this, and the tint between two boxes wider, as a fraction of
 the form's longer side."""
 
-LIGHTER, AROUND = 10, 8
+MIN_LIGHTER, MIN_LIGHTER_SIDE = 10, 8
 """Minimum of grey levels by which a box is lighter than what is above and below it, and by which
 its middle is lighter than what is beside each of its sides."""
 
@@ -34,7 +34,7 @@ def find_light_areas(page: U8, max_height: int) -> list[Box]:
     closed = cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones((size, size), np.uint8))
     plain = np.asarray(cv2.medianBlur(closed, 5), np.uint8)
     window = np.ones((round(1.3 * max_height) | 1, 1), np.uint8)
-    is_light = (cv2.morphologyEx(plain, cv2.MORPH_TOPHAT, window) >= LIGHTER).astype(np.uint8)
+    is_light = (cv2.morphologyEx(plain, cv2.MORPH_TOPHAT, window) >= MIN_LIGHTER).astype(np.uint8)
     solid = cv2.morphologyEx(is_light, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     _, stats = connected_components(np.asarray(solid, np.uint8))
     margin, (height, width) = size // 2 + 3, page.shape
@@ -47,6 +47,6 @@ def find_light_areas(page: U8, max_height: int) -> list[Box]:
         sides = plain[top, across], plain[bottom, across], plain[down, left], plain[down, right]
         lightest = max(float(np.percentile(side, SIDE_PERCENTILE)) for side in sides)
         is_filled = h <= max_height and area >= MIN_FILLED * w * h
-        if is_filled and lightest <= float(np.median(plain[down, across])) - AROUND:
+        if is_filled and lightest <= float(np.median(plain[down, across])) - MIN_LIGHTER_SIDE:
             found.append((x, y, w, h))
     return found

@@ -22,10 +22,10 @@ from digitkit.forms.blank.cells import (
 )
 from digitkit.forms.blank.light_areas import find_light_areas
 from digitkit.forms.blank.write_lines import (
-    DOT,
     DOT_GAP,
     FREE_HEIGHT,
     FREE_WIDTH,
+    MAX_DOT_HEIGHT,
     find_dotted_lines,
     find_write_lines,
 )
@@ -34,7 +34,7 @@ from digitkit.forms.templates.template_file import MAX_CELLS
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components, open_mask
 
-DARK, FAINT = 20, 8
+MIN_PRINT_DARKNESS, MIN_LINE_DARKNESS = 20, 8
 """Darkness from which a pixel is print, and from which it may be of a line, 0–255."""
 
 MIN_HEIGHT, MAX_HEIGHT = 0.008, 0.07
@@ -63,7 +63,7 @@ BEFORE_UNIT, BEHIND_UNIT = 0.5, 0.5
 """Minimum free width before print at the right end of a box, such as ``kg`` or ``,00``, as a share
 of the box's width, at least the box's height; and maximum free width behind it, in that height."""
 
-CORNER, ROUNDED_ASPECT = 0.012, 1.3
+MAX_CORNER, ROUNDED_ASPECT = 0.012, 1.3
 """A rounded corner of a box is at most this large; such a box is at least this wide, in its height:
 so circles are not taken for boxes."""
 
@@ -77,8 +77,8 @@ def propose_fields(reference: U8, page: U8 | None = None) -> tuple[FormField, ..
     """
     side = max(reference.shape)
     darkness = find_print(reference)
-    dark, strong = (darkness >= DARK).astype(np.uint8), _find_strong_print(darkness)
-    faint = (darkness >= FAINT).astype(np.uint8)
+    dark, strong = (darkness >= MIN_PRINT_DARKNESS).astype(np.uint8), _find_strong_print(darkness)
+    faint = (darkness >= MIN_LINE_DARKNESS).astype(np.uint8)
     horizontal, vertical = _find_lines(faint)
     outlined = _find_cells(horizontal, vertical)
     rounded = _find_cells(horizontal | _find_corners(faint, horizontal, vertical), vertical)
@@ -137,9 +137,9 @@ def find_print(reference: U8) -> U8:
 
 def _find_strong_print(darkness: U8) -> U8:
     """The print of a form without paler hints, uint8 ``[H, W]`` of 0 and 1."""
-    printed = darkness[darkness >= DARK]
+    printed = darkness[darkness >= MIN_PRINT_DARKNESS]
     usual = float(np.percentile(printed, 95)) if len(printed) else 0.0
-    return np.asarray(darkness >= max(DARK, MAX_HINT_DARKNESS * usual), np.uint8)
+    return np.asarray(darkness >= max(MIN_PRINT_DARKNESS, MAX_HINT_DARKNESS * usual), np.uint8)
 
 
 def _find_corners(faint: U8, horizontal: U8, vertical: U8) -> U8:
@@ -153,7 +153,7 @@ def _find_corners(faint: U8, horizontal: U8, vertical: U8) -> U8:
     Returns:
         uint8 ``[H, W]`` of 0 and 1.
     """
-    size = round(CORNER * max(faint.shape)) | 1
+    size = round(MAX_CORNER * max(faint.shape)) | 1
     square, three = np.ones((size, size), np.uint8), np.ones((3, 3), np.uint8)
     near = cv2.min(cv2.dilate(horizontal, square), cv2.dilate(vertical, square))
     labels, stats = connected_components(
@@ -240,7 +240,7 @@ def _join_cells(cells: Sequence[Cell], side: int) -> list[list[Cell]]:
 
 def _has_room(strong: U8, box: Cell) -> bool:
     """Whether print inside of a box leaves room to write."""
-    least = DOT * max(strong.shape)
+    least = MAX_DOT_HEIGHT * max(strong.shape)
     _, stats = connected_components(strong[box.y : box.y + box.h, box.x : box.x + box.w])
     rows, columns = np.zeros(box.h, bool), np.zeros(box.w, bool)
     for x, y, w, h in stats[1:, :4].tolist():

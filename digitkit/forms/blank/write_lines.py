@@ -19,13 +19,13 @@ from digitkit.images.masks import connected_components, open_mask
 MIN_LINE_LENGTH = 0.08
 """A line to write on is at least this long."""
 
-ROOM, MAX_ROOM = 0.025, 0.05
+MIN_ROOM, MAX_ROOM = 0.025, 0.05
 """Minimum and maximum height of a field above a line."""
 
 LINE_SHAPE, MIN_LETTERS = 3.5, 20
 """Height of a field above a line, in median heights of the form's letters, if no print is in the
-way; it is limited to `ROOM` and `MAX_ROOM`. With fewer letters than the second number it is `ROOM`.
-"""
+way; it is limited to `MIN_ROOM` and `MAX_ROOM`. With fewer letters than the second number it is
+`MIN_ROOM`."""
 
 COMB_ROOM = 0.0375
 """Maximum height of the cells of an open comb, by which their width is judged."""
@@ -33,12 +33,12 @@ COMB_ROOM = 0.0375
 CELL_SHAPE = 1.4
 """Minimum ratio of height to width of an open comb's cells, if no print is in the way."""
 
-DOT, DASH = 0.003, 0.005
+MAX_DOT_HEIGHT, MAX_DASH_HEIGHT = 0.003, 0.005
 """Largest height of a dot and of a dash; a dash is solid and not vertical."""
 
-BLUR, MIN_DOT, DOT_WIDTH = 1.5, 5, 0.0075
-"""A dot is at most this wide, if blur makes it higher than `DOT`: by the first number of pixels at
-most, or up to the second."""
+BLUR_PIXELS, MIN_DOT, MAX_DOT_WIDTH = 1.5, 5, 0.0075
+"""A dot is at most this wide, if blur makes it higher than `MAX_DOT_HEIGHT`: by the first number of
+pixels at most, or up to the second."""
 
 CLEAR_ABOVE, CLEAR_BELOW = 0.007, 0.002
 """Heights above and below a line that are free of print; otherwise it is a part of a text."""
@@ -49,7 +49,7 @@ MAX_PRINT = 0.04
 MAX_COMB_PRINT = 0.08
 """The same directly below the line of an open comb: ticks may go through it."""
 
-TITLE, FREE_ROOM = 0.03, 0.55
+MIN_TITLE_PRINT, FREE_ROOM = 0.03, 0.55
 """A row of pixels with more print than this share is of a title. Below a title in the room above a
 line this share of the room is free, or the line underlines it."""
 
@@ -76,9 +76,13 @@ def find_dotted_lines(dark: U8) -> U8:
     side = max(dark.shape)
     labels, stats = connected_components(dark)
     width, height, area = stats[:, cv2.CC_STAT_WIDTH :].T
-    is_dash = (height <= DASH * side) & (width >= height) & (area > 0.75 * width * height)
-    is_blurred = (height <= max(DOT * side + BLUR, MIN_DOT)) & (width <= DOT_WIDTH * side)
-    is_dot = (height <= DOT * side) | is_blurred | is_dash
+    is_dash = (
+        (height <= MAX_DASH_HEIGHT * side) & (width >= height) & (area > 0.75 * width * height)
+    )
+    is_blurred = (height <= max(MAX_DOT_HEIGHT * side + BLUR_PIXELS, MIN_DOT)) & (
+        width <= MAX_DOT_WIDTH * side
+    )
+    is_dot = (height <= MAX_DOT_HEIGHT * side) | is_blurred | is_dash
     is_dot[0] = False  # the paper
     dots = cv2.dilate(is_dot[labels].astype(np.uint8), np.ones((3, 3), np.uint8))
     gap, length = round(DOT_GAP * side), round(MIN_LINE_LENGTH * side)
@@ -116,9 +120,9 @@ def find_write_lines(
             continue
         if y < SHEET_EDGE * height or y + h > (1 - SHEET_EDGE) * height:
             continue
-        room = min(y, round(ROOM * side))
+        room = min(y, round(MIN_ROOM * side))
         box, with_line = (x, y - room, w, room), (x, y - room, w, room + h)
-        if room < 0.5 * ROOM * side or any(intersects(with_line, cell) for cell in boxes):
+        if room < 0.5 * MIN_ROOM * side or any(intersects(with_line, cell) for cell in boxes):
             continue  # the line may be the upper side of a box with rounded corners
         own = labels[y : y + h, x : x + w] == place
         comb = _find_open_comb(thick, box, y + own.argmax(0))
@@ -151,7 +155,9 @@ def find_letters(dark: U8) -> I32:
     _, stats = connected_components(dark)
     boxes = stats[1:, : cv2.CC_STAT_AREA]
     width, height = boxes[:, 2], boxes[:, 3]
-    is_letter = (height > DOT * side) & (height < ROOM * side) & (width < 1.5 * height)
+    is_letter = (
+        (height > MAX_DOT_HEIGHT * side) & (height < MIN_ROOM * side) & (width < 1.5 * height)
+    )
     letters = boxes[is_letter & (height < 5 * width)]
     return np.asarray(letters if len(letters) >= MIN_LETTERS else letters[:0], np.int32)
 
@@ -185,7 +191,7 @@ def _has_free_room(dark: U8, room: Box) -> bool:
     """Whether the room above a line is free to write, and not a title that the line underlines."""
     x, y, w, h = room
     above = dark[y : y + h - max(1, round(CLEAR_BELOW * max(dark.shape))), x : x + w]
-    printed = np.flatnonzero(above.mean(1) > TITLE)
+    printed = np.flatnonzero(above.mean(1) > MIN_TITLE_PRINT)
     is_low = len(printed) > 0 and h - printed[-1] < FREE_ROOM * h
     return not is_low or longest_free(np.asarray(above.any(0), np.bool_)) >= FREE_WIDTH * w
 

@@ -25,11 +25,11 @@ READ_SIDE = 1754
 """Longer side of a form as its fields are read, pixels: A4 at 150 dots per inch. A reference has at
 most this size, and drawings of a form, too."""
 
-SURROUND, FAR = 0.3, 1.0
+SURROUND, FAR_SURROUND = 0.3, 1.0
 """Room around a field that is looked at, too, in its heights: people write across lines. The second
 number is for a field whose ink continues beyond that."""
 
-SIDE_ROOM = 0.7
+SIDE_SURROUND = 0.7
 """Room on the left and right of a field that is looked at, too, in its heights: a number may be too
 long for it."""
 
@@ -62,7 +62,7 @@ MIN_SEEN = 0.6
 """Least fraction of it that is there in each square of a field; else the field is not that of the
 template."""
 
-INK_SHARE = 0.38
+MIN_INK_FRACTION = 0.38
 """Ink is at least this share of how dark a form's handwriting is."""
 
 
@@ -132,7 +132,7 @@ class FieldCutter:
         self.ratio = READ_SIDE / max(height, width)
         x, y, w, h = self._box = form_field.box
         room = SURROUND * min(h, w)
-        aside = SIDE_ROOM * min(w, h)
+        aside = SIDE_SURROUND * min(w, h)
         over = surround * min(h, w)
         left, top = max(0.0, x - aside), max(0.0, y - over)
         right, bottom = min(float(width), x + w + aside), min(float(height), y + h + over)
@@ -162,7 +162,7 @@ class FieldCutter:
     @cached_property
     def taller(self) -> FieldCutter:
         """Cuts the same field with more room above and below it."""
-        return FieldCutter(*self._parts, surround=FAR)
+        return FieldCutter(*self._parts, surround=FAR_SURROUND)
 
     def _mark_cells_beside(self, printed: U8) -> None:
         """Mark the neighbouring cells of a table as other fields, also if the template has none.
@@ -344,4 +344,4 @@ def ink_threshold(inks: list[FieldInk]) -> float:
     values = np.concatenate(strong) if strong else np.empty(0, np.uint8)
     if len(values) < 30:
         return float(MIN_DARKNESS)
-    return max(float(MIN_DARKNESS), INK_SHARE * float(np.percentile(values, 75)))
+    return max(float(MIN_DARKNESS), MIN_INK_FRACTION * float(np.percentile(values, 75)))

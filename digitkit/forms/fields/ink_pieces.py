@@ -25,7 +25,7 @@ MIN_REACH = 0.25
 """Minimum height within the field of a piece of ink that continues beyond what was cut out, in
 heights of the field."""
 
-ASTRIDE_HEIGHT, ASTRIDE = 0.4, 0.25
+MIN_ASTRIDE_HEIGHT, MIN_ASTRIDE = 0.4, 0.25
 """Minimum height of a piece of ink that may be a digit of a field though most of it is above or
 below, in heights of the field; and the minimum share of its height within the field."""
 
@@ -35,7 +35,7 @@ OVER_EDGE = "ink reaches over its edge"
 MAX_RESIDUE = 1.6
 """Ink next to print is a remainder of it, if it is paler than this many times the threshold."""
 
-THIN, HAIR = 2.3, 1.8
+MAX_THIN_LINE, MAX_DARK_THIN_LINE = 2.3, 1.8
 """A line next to print that is less than so many pixels wide is a remainder of it, too; the second
 number is for a dark line."""
 
@@ -64,7 +64,9 @@ def find_residue(
     darkness = np.bincount(flat, field_ink.ink.ravel(), count) / area
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     pale = (beside > 0.7) & (darkness < MAX_RESIDUE * threshold)
-    width = np.where(darkness < MIN_DARK_LINE * field_ink.print_level, THIN, HAIR)
+    width = np.where(
+        darkness < MIN_DARK_LINE * field_ink.print_level, MAX_THIN_LINE, MAX_DARK_THIN_LINE
+    )
     thin = (beside > 0.9) & (area < width * side)
     return np.asarray(pale | thin)
 
@@ -125,7 +127,7 @@ def is_astride(
     x, y, w, h, _ = stats.T
     across = x + w // 2
     inside = np.minimum(y + h, bottom) - np.maximum(y, top)
-    is_high = (h >= ASTRIDE_HEIGHT * (bottom - top)) & (inside >= ASTRIDE * h)
+    is_high = (h >= MIN_ASTRIDE_HEIGHT * (bottom - top)) & (inside >= MIN_ASTRIDE * h)
     is_free = (across > left) & (across < right) & ~is_in_other_field(field_ink, stats)
     return np.asarray(is_free & is_high & ~kept)
 

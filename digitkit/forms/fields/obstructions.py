@@ -34,15 +34,15 @@ EDGE_HEIGHT = 0.3
 CORRECTED_REASON = "has a smaller digit above, which may correct it"
 """Why a field is doubtful above one of whose digits a small one is written."""
 
-DIGIT, DIGIT_LOW, DIGIT_BELOW = 0.35, 0.45, 0.15
+MIN_OWN_HEIGHT, MIN_OWN_BOTTOM, MAX_OWN_BELOW = 0.35, 0.45, 0.15
 """Minimum height of a digit of the field, minimum distance of its lower end below the field's upper
 edge, and maximum distance of its middle below the lower edge; in heights of the field."""
 
-NOTE, NOTE_SIZES, NOTE_ASPECT = 0.2, (0.3, 0.8), 1.6
+MIN_NOTE_SIDE, NOTE_SIZES, MAX_NOTE_WIDTH = 0.2, (0.3, 0.8), 1.6
 """Minimum longer side of a small digit above another, in heights of the field; minimum and maximum
 height, in the usual height of the field's digits; maximum width, in its own height."""
 
-NOTE_WITHIN, NOTE_OVER, NOTE_GAP = 0.4, 0.3, 0.5
+MIN_NOTE_WITHIN, MAX_NOTE_OVERLAP, MAX_NOTE_GAP = 0.4, 0.3, 0.5
 """Minimum share of its width that is above the other, by how much it may reach into that, and its
 maximum distance; in heights of the other."""
 
@@ -128,20 +128,24 @@ def _is_corrected_above(field_ink: FieldInk, box: Box, threshold: float) -> bool
     is_own = ~find_residue(field_ink, labels, stats, threshold)
     is_own[0] = False  # the paper
     is_own &= (x + w / 2 > left) & (x + w / 2 < right)
-    is_digit = is_own & (h >= DIGIT * field_height) & (y + h > top + DIGIT_LOW * field_height)
-    is_digit &= y + h / 2 < bottom + DIGIT_BELOW * field_height
+    is_digit = (
+        is_own
+        & (h >= MIN_OWN_HEIGHT * field_height)
+        & (y + h > top + MIN_OWN_BOTTOM * field_height)
+    )
+    is_digit &= y + h / 2 < bottom + MAX_OWN_BELOW * field_height
     if not is_digit.any():
         return False
     usual = float(np.median(h[is_digit]))
-    is_note = is_own & ~is_digit & (np.maximum(w, h) >= NOTE * field_height)
-    is_note &= (h >= NOTE_SIZES[0] * usual) & (h < NOTE_SIZES[1] * usual) & (w < NOTE_ASPECT * h)
+    is_note = is_own & ~is_digit & (np.maximum(w, h) >= MIN_NOTE_SIDE * field_height)
+    is_note &= (h >= NOTE_SIZES[0] * usual) & (h < NOTE_SIZES[1] * usual) & (w < MAX_NOTE_WIDTH * h)
     is_note &= ~is_in_other_field(field_ink, stats) & (y + h / 2 < np.median(y[is_digit]))
     notes, digits = np.flatnonzero(is_note)[:, None], np.flatnonzero(is_digit)
     common = np.minimum(x[notes] + w[notes], x[digits] + w[digits])
     common = common - np.maximum(x[notes], x[digits])
     gap = y[digits] - y[notes] - h[notes]
-    are_above = (common > NOTE_WITHIN * w[notes]) & (gap < NOTE_GAP * usual)
-    return bool((are_above & (gap >= -NOTE_OVER * h[digits])).any())
+    are_above = (common > MIN_NOTE_WITHIN * w[notes]) & (gap < MAX_NOTE_GAP * usual)
+    return bool((are_above & (gap >= -MAX_NOTE_OVERLAP * h[digits])).any())
 
 
 def _has_paler_ink(field_ink: FieldInk, box: Box, threshold: float) -> bool:

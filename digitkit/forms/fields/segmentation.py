@@ -41,7 +41,7 @@ MAX_PIECES = 60
 MAX_SEGMENT_PIECES = 6
 """Most pieces of a digit."""
 
-DECIMAL, STRAY = 0.004, 0.02
+MIN_DECIMAL_AREA, MIN_STRAY_AREA = 0.004, 0.02
 """Minimum area of a decimal separator in a field with decimals and in any other, in squared heights
 of the digits."""
 
@@ -229,7 +229,11 @@ def cut_lattice(
     for label in strokes.own.tolist():
         if strokes.may_be_separator(label):
             x, _, w, _, area = strokes.stats[label].tolist()
-            if area > (DECIMAL if form_field.decimals else STRAY) * strokes.digit_height**2:
+            if (
+                area
+                > (MIN_DECIMAL_AREA if form_field.decimals else MIN_STRAY_AREA)
+                * strokes.digit_height**2
+            ):
                 separators.append(ink.origin[0] + (x + w / 2) / ink.ratio)
             continue
         parts = _cut(strokes, label, digits)

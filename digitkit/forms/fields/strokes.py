@@ -31,11 +31,11 @@ MIN_DIGIT_HEIGHT = 0.5
 MAX_DEPTH = 0.15
 """Maximum distance of a digit's middle below the field, in heights of the field."""
 
-LOW, NARROW, BESIDE = 0.55, 0.45, 0.7
+MIN_SEPARATOR_MIDDLE, MAX_SEPARATOR_WIDTH, MAX_SEPARATOR_COVERED = 0.55, 0.45, 0.7
 """Decimal separator: minimum distance of its middle below the top of the digits and maximum width,
 in heights of the digits; maximum share of its width below a digit, which it would be a part of."""
 
-BAR_SHAPE, BAR_WIDTH, BAR_MIDDLE, BAR_APART = 1.3, 0.2, (0.25, 0.75), 0.3
+MIN_BAR_ASPECT, MIN_BAR_WIDTH, BAR_MIDDLE, MAX_BAR_COVERED = 1.3, 0.2, (0.25, 0.75), 0.3
 """Minus: minimum ratio of width to height, minimum width, and range of its middle below the top of
 the digits, in heights of the digits; maximum share of its width above or below a digit."""
 
@@ -76,18 +76,21 @@ class Strokes:
     def may_be_separator(self, label: int) -> bool:
         """Whether a stroke may be a decimal separator: small, low and not below a digit."""
         _, y, w, h = self.stats[label, : cv2.CC_STAT_AREA].tolist()
-        if h >= MIN_DIGIT_HEIGHT * self.digit_height or w >= NARROW * self.digit_height:
+        if (
+            h >= MIN_DIGIT_HEIGHT * self.digit_height
+            or w >= MAX_SEPARATOR_WIDTH * self.digit_height
+        ):
             return False
-        is_low = y + h / 2 - self.top > LOW * self.digit_height
-        return is_low and self._share_in_digit(label) <= BESIDE
+        is_low = y + h / 2 - self.top > MIN_SEPARATOR_MIDDLE * self.digit_height
+        return is_low and self._share_in_digit(label) <= MAX_SEPARATOR_COVERED
 
     def may_be_minus(self, label: int) -> bool:
         """Whether a stroke is short and horizontal, beside or between digits."""
         _, y, w, h = self.stats[label, : cv2.CC_STAT_AREA].tolist()
-        if w < max(BAR_SHAPE * h, BAR_WIDTH * self.digit_height):
+        if w < max(MIN_BAR_ASPECT * h, MIN_BAR_WIDTH * self.digit_height):
             return False
         is_in_middle = BAR_MIDDLE[0] < (y + h / 2 - self.top) / self.digit_height < BAR_MIDDLE[1]
-        return is_in_middle and self._share_in_digit(label) <= BAR_APART
+        return is_in_middle and self._share_in_digit(label) <= MAX_BAR_COVERED
 
     def is_crossed_out(self, label: int) -> bool:
         """Whether a straight line goes through all digits of a stroke that are joined by it."""

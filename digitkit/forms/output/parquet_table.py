@@ -13,10 +13,10 @@ from digitkit.forms.results import FormReading
 from digitkit.sinks.parquet import import_pyarrow, open_writer
 from digitkit.sources.frames import Failure, Frame
 
-BATCH = 1000
+BATCH_ROWS = 1000
 """So many rows are written together."""
 
-TYPES = {"page": "int32", "complete": "bool", "confidence": "float64", "residual": "float64"}
+COLUMN_TYPES = {"page": "int32", "complete": "bool", "confidence": "float64", "residual": "float64"}
 """The columns that are no text, with their types."""
 
 
@@ -49,7 +49,7 @@ class FormParquet:
 
     def _put(self, row: list[Any]) -> None:
         self._rows.append(row)
-        if len(self._rows) == BATCH:
+        if len(self._rows) == BATCH_ROWS:
             self.finish()
 
 
@@ -69,7 +69,7 @@ def open_form_parquet(path: Path, fields: Sequence[str]) -> Iterator[FormParquet
     arrow = import_pyarrow()
     if path.is_dir():
         raise OutputPathError("is a folder; --output must name a file", subject=str(path))
-    schema = arrow.schema([(name, TYPES.get(name, "string")) for name in columns_of(fields)])
+    schema = arrow.schema([(name, COLUMN_TYPES.get(name, "string")) for name in columns_of(fields)])
     with open_writer(path, schema) as writer:
         table = FormParquet(writer, schema, fields)
         yield table

@@ -16,14 +16,14 @@ from digitkit.sinks.lines import LineFormat, Stream, csv_line, guard, keep_text,
 from digitkit.sinks.workbook import Sheet, fit_picture, open_workbook
 from digitkit.sources.frames import Failure, Frame, failure_json
 
-WIDTHS = {"source": 36, "page": 6, "reasons": 60, "error": 30}
+COLUMN_WIDTHS = {"source": 36, "page": 6, "reasons": 60, "error": 30}
 """Of the columns of the sheet of forms, characters; others are at least as wide as their names."""
 
-DOUBTS = {"source": 36, "page": 6, "field": 16, "text": 16, "picture": 24, "status": 10,
+DOUBT_COLUMNS = {"source": 36, "page": 6, "field": 16, "text": 16, "picture": 24, "status": 10,
           "confidence": 12, "reasons": 60}  # fmt: skip
 """The columns of the sheet of doubtful fields, with their widths, characters."""
 
-SIGNS = {"ok": "", "doubtful": "?", "invalid": "!", "empty": ""}
+STATUS_SIGNS = {"ok": "", "doubtful": "?", "invalid": "!", "empty": ""}
 """After a field's text, for people."""
 
 
@@ -57,7 +57,7 @@ def format_form(reading: FormReading, *, quiet: bool = False) -> str:
 
     ``?`` is after a doubtful field and ``!`` after one that breaks a rule; an empty one is ``-``.
     """
-    texts = [f"{one.text or '-'}{SIGNS[one.status]}" for one in reading.fields]
+    texts = [f"{one.text or '-'}{STATUS_SIGNS[one.status]}" for one in reading.fields]
     if quiet:
         return " ".join(texts)
     parts = ", ".join(f"{one.name} {text}" for one, text in zip(reading.fields, texts, strict=True))
@@ -129,8 +129,10 @@ def _csv_value(value: Any, *, is_number: bool) -> Any:
 @contextmanager
 def open_form_table(path: Path, fields: Sequence[str]) -> Iterator[FormTable]:
     """An Excel table of forms with these fields; see `open_workbook`."""
-    widths = {column: WIDTHS.get(column, max(10, len(column) + 1)) for column in columns_of(fields)}
-    with open_workbook(path, {"forms": widths, "doubts": DOUBTS}) as (forms, doubts):
+    widths = {
+        column: COLUMN_WIDTHS.get(column, max(10, len(column) + 1)) for column in columns_of(fields)
+    }
+    with open_workbook(path, {"forms": widths, "doubts": DOUBT_COLUMNS}) as (forms, doubts):
         yield FormTable(forms, doubts, fields)
 
 

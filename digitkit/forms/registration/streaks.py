@@ -12,7 +12,7 @@ from digitkit.images.grey import MAX_HALVINGS, GreyImage
 MIN_STREAK_CONTRAST = 10
 """A streak is at least so much darker than what is on both sides of it, 0–255."""
 
-LONG, ENDS = 0.7, (0.02, 0.5)
+MIN_STREAK_LENGTH, STREAK_ENDS = 0.7, (0.02, 0.5)
 """A streak is that dark over at least this share of the picture's length; and over the second share
 of each end, as long as the first: printed lines have margins."""
 
@@ -67,8 +67,8 @@ def _light(ratios: F64) -> F64:
 
 def _find(is_dark: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which columns are streaks: dark from end to end."""
-    count = max(1, round(ENDS[0] * len(is_dark)))
-    found = is_dark.mean(0) >= LONG
+    count = max(1, round(STREAK_ENDS[0] * len(is_dark)))
+    found = is_dark.mean(0) >= MIN_STREAK_LENGTH
     for end in (is_dark[:count], is_dark[-count:]):
-        found &= end.mean(0) >= ENDS[1]
+        found &= end.mean(0) >= STREAK_ENDS[1]
     return np.asarray(found)
