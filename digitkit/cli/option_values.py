@@ -108,7 +108,7 @@ def _process_value(
         return default
     if kind in (str, str | None, list[str] | None):
         return value
-    if kind == Path | None:
+    if kind in (Path, Path | None):
         if not value:  # Path("") would be the current folder
             raise ConfigError("must not be empty", field=name)
         return Path(value)

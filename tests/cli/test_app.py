@@ -69,6 +69,8 @@ def test_a_configuration_error_names_its_option(monkeypatch, error, expected):
         ("infer x.png --gap wide", "--gap must"),
         ("infer x.png --annotate=", "--annotate must not be empty"),
         ("infer x.png --explain=", "--explain must not be empty"),
+        ("form new x.png --out=", "--out must not be empty"),
+        ("bundle --out=", "--out must not be empty"),
         ("eval --threads 0", "--threads must"),
         ("infer x.png --nope", "--nope"),
         ("infer x.png --expect", " infer --help shows"),
