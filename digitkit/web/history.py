@@ -23,7 +23,6 @@ import numpy as np
 
 from digitkit.errors import OutputError, OutputPathError, cannot_write, one_line
 from digitkit.images.encode import encode_jpeg
-from digitkit.images.formats import HEAD_BYTES, detect_format
 from digitkit.sinks.review import review_item_json
 
 if TYPE_CHECKING:
@@ -115,8 +114,7 @@ class History:
     ) -> None:
         """Open or create the file, and start the thread that writes.
 
-        A file that is damaged is set aside, and a new one begun. An image, a document or another
-        program's database is left alone.
+        A history that is damaged is set aside, and a new one begun. Any other file is left alone.
 
         Args:
             path: the file.
@@ -359,13 +357,18 @@ def _unpack(seen: bytes) -> tuple[U8, ...]:
     return tuple(images)
 
 
+_SQLITE_HEAD = b"SQLite format 3\0"
+
+
 def _is_foreign(path: Path) -> bool:
-    """Whether there is a file of something else: an image, or a database with other tables."""
+    """Whether there is a file of something else: no database, or one with other tables."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        if detect_format(file.read(HEAD_BYTES)) is not None:
-            return True
+        head = file.read(len(_SQLITE_HEAD))
+    # Where the power failed there may be zeros.
+    if head.strip(b"\0") and head != _SQLITE_HEAD:
+        return True
     rows = _ask(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
     names = {name for (name,) in rows or ()}
     return bool(names) and not {"readings", "review"} <= names

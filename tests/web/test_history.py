@@ -149,7 +149,7 @@ def test_a_damaged_file_is_set_aside(tmp_path):
     (damaged,) = tmp_path.glob("h.db.damaged-*")
     assert damaged.read_bytes() == bytes(data)
     assert "is damaged" in said[0]
-    path.write_bytes(b"no database at all" * 100)
+    path.write_bytes(bytes(4096) + data[4096:])  # as where the power failed
     said.clear()
     with closing(open_history(path, notice=said.append)) as history:
         history.add(line("new")).result()
@@ -169,11 +169,13 @@ def test_what_cannot_be_a_history_is_refused(tmp_path):
         open_history(path)
 
 
-@pytest.mark.parametrize("other", ["picture", "database"])
+@pytest.mark.parametrize("other", ["picture", "settings", "database"])
 def test_a_file_of_something_else_is_left_alone(other, tmp_path):
     path = tmp_path / "other"
     if other == "picture":
         path.write_bytes(encode_jpeg(np.zeros((9, 9), np.uint8)))
+    elif other == "settings":
+        path.write_text("[serve]\nport = 8000\n")
     else:
         with closing(sqlite3.connect(path)) as database:
             database.execute("CREATE TABLE recipes (name TEXT)")
