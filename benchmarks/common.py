@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from digitkit.cli import show
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist, split_mnist
 from digitkit.images.cv import cv2
-from digitkit.system.machine import cpu_name, versions
+from digitkit.models.session import load_onnxruntime
+from digitkit.system.machine import cpu_name
 
 PEER = Path(__file__).resolve().parents[2] / "shared/peers/zoo-mnist-7.onnx"
 Samples = npt.NDArray[np.float64]
@@ -106,8 +108,7 @@ def fit_options(doc: str | None, count: int) -> argparse.Namespace:
 
 def ran_on() -> str:
     """Machine and versions, one line."""
-    installed = versions("onnxruntime")
-    runtime, python = installed["onnxruntime"], installed["python"]
+    runtime, python = load_onnxruntime().__version__, platform.python_version()
     return f"{cpu_name()}, ONNX Runtime {runtime}, Python {python}, 1 thread"
 
 

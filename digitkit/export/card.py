@@ -10,12 +10,13 @@ from digitkit.models.classifier import Classifier
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.models.network import Network
 from digitkit.models.registry import CHECKSUMS
+from digitkit.models.session import load_onnxruntime
 from digitkit.reading.networks.detector import Detector
 from digitkit.reading.networks.grey_classifier import GreyClassifier
 from digitkit.reading.networks.line_reader import LineReader
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
-from digitkit.system.machine import cpu_name, versions
+from digitkit.system.machine import cpu_name
 
 CARD = "MODEL_CARD.md"
 NOTES, TRIED = "NOTES.md", "tried.png"
@@ -89,8 +90,8 @@ def write_card(folder: Path) -> None:
     )
     if (folder / NOTES).is_file():
         text += "\n" + (folder / NOTES).read_text(encoding="utf-8", errors="replace")
-    atomic.write_text(folder / CARD, text)
     atomic.write_text(folder / CHECKSUMS, sums)
+    atomic.write_text(folder / CARD, text)
 
 
 def _front_matter(models: list[tuple[Path, ModelContract]]) -> str:
@@ -138,11 +139,10 @@ def _tables(models: list[tuple[Path, ModelContract]]) -> str:
             f"| {c.test_accuracy:.2%} of {c.test_count:,} ({c.test_data}) "
             f"| {c.calibration_error:.2%} |"
         )
-    installed = versions("onnxruntime")
     lines += [
         "",
-        f"Measured by `digitkit export` with ONNX Runtime {installed['onnxruntime']}, one thread, "
-        f"on {cpu_name()}; `digitkit eval FILE` repeats the measurement.",
+        f"Measured by `digitkit export` with ONNX Runtime {load_onnxruntime().__version__}, one "
+        f"thread, on {cpu_name()}; `digitkit eval FILE` repeats the measurement.",
         "",
         "| file | net | recipe | trained on | seed | temperature | threshold | exported by |",
         "|---|---|---|---|---|---|---|---|",
@@ -169,7 +169,7 @@ def _tables(models: list[tuple[Path, ModelContract]]) -> str:
 
 
 def _network(path: Path, kind: type[Network], title: str, reads: str, trained: str) -> str:
-    """The section on a network next to the classifiers; empty if the folder has none.
+    """The section on a network next to the classifiers; empty if there is none that loads.
 
     Args:
         path: its file.
@@ -180,7 +180,10 @@ def _network(path: Path, kind: type[Network], title: str, reads: str, trained: s
     """
     if not path.is_file():
         return ""
-    metadata = kind(path).metadata
+    try:
+        metadata = kind(path).metadata
+    except ModelError:
+        return ""
     return (
         f"\n## {title}\n\n{_file_facts(path, metadata)} {reads} "
         f"{metadata['digitkit.training']} {trained}\n"

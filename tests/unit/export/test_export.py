@@ -90,10 +90,14 @@ def test_where_an_unfitted_calibration_is_from(fast_run, few_digits, tmp_path, s
 def test_other_networks_and_notes_in_the_folder_do_not_matter(shipped, tmp_path):
     shutil.copy(shipped, tmp_path)
     shutil.copy(shipped.parent / "lines.onnx", tmp_path / "another.onnx")
+    shutil.copy(shipped.parent / "lines.onnx", tmp_path / "grey.onnx")
+    (tmp_path / "finder.onnx").write_bytes(b"damaged")
     (tmp_path / "NOTES.md").write_bytes("Größe".encode("latin-1"))
     write_card(tmp_path)
     sums = (tmp_path / "SHA256SUMS").read_text()
-    assert [line.split()[1] for line in sums.splitlines()] == [shipped.name]
+    files = sorted([shipped.name, "finder.onnx", "grey.onnx"])
+    assert [line.split()[1] for line in sums.splitlines()] == files
+    assert "## The detector" not in (tmp_path / "MODEL_CARD.md").read_text()
     assert "Gr" in (tmp_path / "MODEL_CARD.md").read_text().splitlines()[-1]
 
 
