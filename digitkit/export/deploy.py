@@ -92,13 +92,13 @@ def deploy_net(net: nn.Module, temperature: float, knows_digits: bool = False) -
             normalisation does not follow a convolution.
     """
     layers: list[nn.Module] = []
-    for layer in _flatten(net.eval()):
+    for layer in _flatten(copy.deepcopy(net).eval()):
         if isinstance(layer, nn.BatchNorm2d):
             if not layers or not isinstance(layers[-1], nn.Conv2d):
                 raise ModelError("batch normalisation must follow a convolution to be folded")
             layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
         elif not isinstance(layer, nn.Dropout):
-            layers.append(copy.deepcopy(layer))
+            layers.append(layer)
     first, last = layers[0], layers[-1]
     if not isinstance(first, nn.Conv2d) or not isinstance(last, nn.Linear):
         raise ModelError("a net must begin with a convolution and end with a linear layer")

@@ -61,7 +61,9 @@ def test_what_cannot_be_folded_or_quantised(fast_run):
 
 def test_parity_at_any_batch_size_and_inputs_left_unchanged(fast_run, mnist_test):
     before = {k: v.clone() for k, v in fast_run.net.state_dict().items()}
-    net = deploy_net(fast_run.net, 0.7)
+    net = deploy_net(fast_run.net.train(), 0.7)
+    assert fast_run.net.training
+    fast_run.net.eval()
     model = to_onnx(net)
     assert all(torch.equal(v, before[k]) for k, v in fast_run.net.state_dict().items())
     expected = run_torch(net, mnist_test.images[:50])
