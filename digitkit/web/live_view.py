@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from digitkit.errors import one_line
 from digitkit.images.encode import encode_jpeg
 from digitkit.images.grey import resize_to
 from digitkit.reading.results import number_json
@@ -265,8 +266,11 @@ class LiveView:
         while self._watching and not self._closed:
             await self._new_frame.wait()
             self._new_frame.clear()
-            if await self.snapshot() is not None:
-                self._wake()
+            try:
+                if await self.snapshot() is not None:
+                    self._wake()
+            except Exception as error:  # those who watch wait for the next frame
+                self.note = f"a frame cannot be shown: {one_line(error)}"
 
     def _wake(self) -> None:
         ready, self._new_jpeg = self._new_jpeg, asyncio.Event()

@@ -93,6 +93,31 @@ def test_a_frame_is_encoded_once_for_all_and_the_slow_miss_some(monkeypatch):
     assert seen["slow"] == [0, 9]
 
 
+def test_a_frame_that_cannot_be_encoded_does_not_end_the_stream(monkeypatch):
+    def encode(image, reading):
+        if not image[0, 0, 0]:
+            raise MemoryError
+        return b"shown"
+
+    monkeypatch.setattr(live_view, "draw_jpeg", encode)
+
+    async def run():
+        view = LiveView(asyncio.get_running_loop())
+        view.publish(frame(0), READING)
+        stream = view.stream()
+        first = asyncio.create_task(anext(stream))
+        while view.note is None:
+            await asyncio.sleep(0.001)
+        view.publish(frame(1), READING)
+        shown = await first
+        view.close()
+        await stream.aclose()
+        return shown, view.note
+
+    shown, note = asyncio.run(asyncio.wait_for(run(), 10))
+    assert (shown, note) == (b"shown", "a frame cannot be shown: MemoryError")
+
+
 def test_a_client_that_is_far_behind_is_sent_away():
     async def run():
         view = LiveView(asyncio.get_running_loop())
