@@ -175,7 +175,7 @@ class Query:
         except ValueError:
             try:
                 # A plus that was not escaped has become a space.
-                value = datetime.fromisoformat(text.replace(" ", "+", 1)).timestamp()
+                value = datetime.fromisoformat("+".join(text.rsplit(" ", 1))).timestamp()
             except (ValueError, OverflowError, OSError):
                 problem = "must be a time such as 2026-01-31T12:00:00Z, or seconds since 1970"
                 raise _option_error(name, problem) from None
@@ -256,10 +256,9 @@ async def _drain(request: Request) -> None:
 async def _read_image(
     request: Request, body: AsyncGenerator[bytes, None], max_bytes: int
 ) -> tuple[bytes, str | None]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            if kind != "multipart/form-data":
+            if _media_type(request) != "multipart/form-data":
                 return b"".join([chunk async for chunk in body]), None
             parser = MultiPartParser(request.headers, body, max_files=1, max_fields=10)
             parser.spool_max_size = max_bytes + 1  # in memory: there may be no disk to write to
@@ -277,6 +276,11 @@ async def _read_image(
     raise ApiError(400, "the form has no file", code="invalid_form")
 
 
+def _media_type(request: Request) -> str:
+    """The type of a body, without parameters such as its character set."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def read_field(request: Request, name: str) -> str:
     """A text of a small JSON body.
 
@@ -286,7 +290,7 @@ async def read_field(request: Request, name: str) -> str:
     import json
 
     # Pages of other origins cannot send this type without being asked first (CORS).
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if _media_type(request) != "application/json":
         raise ApiError(415, "the body must be application/json")
     try:
         async with asyncio.timeout(BODY_SECONDS):

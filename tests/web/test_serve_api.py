@@ -269,6 +269,8 @@ def test_what_cannot_be_decided_is_refused(reviewed, check, doubtful):
         headers = {"Content-Type": "application/json"}
         assert check(reviewed.client.post(url, content=body, headers=headers), 400)
     check(reviewed.client.post(url, content=b'{"text": "7"}'), 415)
+    headers = {"Content-Type": "Application/JSON; charset=utf-8"}
+    check(reviewed.client.post(url, content=b'{"text": "xy"}', headers=headers), 400)
     check(reviewed.client.post("api/review/999999", json={"text": "7"}), 404)
     check(reviewed.client.delete("api/review/999999"), 404)
     check(reviewed.client.get("api/review/999999/image.jpg"), 404)

@@ -44,6 +44,13 @@ def test_an_answer_of_many_parts(serving, options, ids):
     assert [stored["id"] for stored in found] == list(ids)
 
 
+@pytest.mark.parametrize("zone", ["", "Z", "+02:00", "%2B02:00", " 02:00"])
+@pytest.mark.parametrize("between", ["T", " "])
+def test_times_with_and_without_a_zone(serving, between, zone):
+    answer = serving.client.get(f"api/readings?since=2026-01-31{between}12:00:00{zone}&limit=1")
+    assert answer.status_code == 200, answer.text
+
+
 def test_the_table_has_them_all(serving):
     lines = serving.client.get("api/readings.csv").text.splitlines()
     assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(1, READ + EVENTS + 1))
