@@ -45,6 +45,15 @@ class RunFile:
         self._file = file
         self._start = start
 
+    def begin(self, line: bytes) -> None:
+        """Write the line that says what the run is, in place of all that the file has.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._truncate(0)
+        self._write(line)
+
     def entries(self) -> Iterator[tuple[int, bytes]]:
         """The entries: the part that each belongs to, and its bytes; later ones are appended."""
         self._file.seek(self._start)
@@ -52,7 +61,8 @@ class RunFile:
         while len(head := self._file.read(_HEAD.size)) == _HEAD.size:
             part, length, checksum = _HEAD.unpack(head)
             data = self._file.read(length)
-            if len(data) < length or zlib.crc32(data) != checksum:
+            # Where the power failed there may be zeros, whose checksum would be right.
+            if not length or len(data) < length or zlib.crc32(data) != checksum:
                 break
             end = self._file.tell()
             yield part, data
@@ -98,9 +108,12 @@ class RunFile:
 
     def clear(self) -> None:
         """Remove the entries: what they say is in the output now."""
+        self._truncate(self._start)
+
+    def _truncate(self, size: int) -> None:
         try:
-            self._file.truncate(self._start)
-            self._file.seek(self._start)
+            self._file.truncate(size)
+            self._file.seek(size)
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -119,14 +132,12 @@ def create_run_file(path: Path, header: Mapping[str, Any]) -> Iterator[RunFile]:
     line = (json.dumps(header, sort_keys=True) + "\n").encode()
     # In place: what replaced the file of a run that has begun would take its lock away.
     with _open_locked(path, os.O_RDWR | os.O_CREAT) as file:
-        run = RunFile(path, header, file, 0)
+        run = RunFile(path, header, file, len(line))
         try:
-            run.clear()
-            run._write(line)
+            run.begin(line)
         except OutputError:
             run.remove()
             raise
-        run._start = len(line)
         yield run
 
 
