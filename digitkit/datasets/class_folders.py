@@ -44,10 +44,10 @@ def class_files(folder: Path) -> Iterator[tuple[Path, int]]:
             raise DatasetError("contains no images", subject=str(folder / str(digit)))
         seen: dict[Path, Path] = {}
         for path in paths:
-            twin = seen.setdefault(path.with_suffix("").parent / path.stem.lower(), path)
+            twin = seen.setdefault(path.parent / path.stem.lower(), path)
             if twin is not path:
                 raise DatasetError(
-                    f"{twin.name} and {path.name} have the same name but for the suffix",
+                    f"{twin.name} and {path.name} have the same name but for suffix and case",
                     subject=str(folder / str(digit)),
                     hint="remove or rename one of them",
                 )

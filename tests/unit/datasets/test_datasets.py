@@ -107,6 +107,12 @@ def test_class_folder_problems(tmp_path, one_of_each):
     png, jpg = folder / "7/0.png", folder / "7/0.jpg"
     jpg.write_bytes(png.read_bytes())
     assert "0.jpg and 0.png" in str(error_of(DatasetError, load_test, folder))
+    jpg.rename(folder / "7/O.png").rename(folder / "7/o.png")
+    (folder / "7/O.png").write_bytes(png.read_bytes())
+    twins = str(error_of(DatasetError, load_test, folder))
+    assert "O.png and o.png have the same name but for suffix and case" in twins
+    (folder / "7/O.png").unlink()
+    (folder / "7/o.png").rename(jpg)
     jpg.write_bytes(b"nothing")
     png.unlink()
     assert "0.jpg" in str(error_of(DatasetError, load_test, folder))
