@@ -211,11 +211,16 @@ def main() -> None:
             text=True,
         )
         assert service.stdout is not None
-        url = service.stdout.readline().split()[2]
-        with httpx.Client(base_url=url, timeout=60) as client:
-            client.post("api/read", content=(SAMPLES / PAGES[0]).read_bytes())  # starts its process
-            time.sleep(5)
-            measure(client, service, options, history)
+        try:
+            if not (line := service.stdout.readline()):
+                sys.exit("the service has ended")
+            with httpx.Client(base_url=line.split()[2], timeout=60) as client:
+                client.post("api/read", content=(SAMPLES / PAGES[0]).read_bytes())
+                time.sleep(5)  # until the process that reads posted images has begun
+                measure(client, service, options, history)
+        finally:
+            service.terminate()
+            service.wait(10)
 
 
 def measure(
