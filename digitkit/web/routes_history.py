@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_LIMIT = 1000
 """Most readings or items of an answer."""
 
-PART = 50
+READINGS_PER_QUERY = 50
 """Readings that are in memory at a time; one of a page with many digits takes 100 kB and more."""
 
 MAX_TEXT = 100
@@ -64,7 +64,7 @@ def _parts(
     """What `History.readings` gives, a part at a time; the first may be empty."""
     is_first = True
     while True:
-        size = min(limit, PART)
+        size = min(limit, READINGS_PER_QUERY)
         found = history.readings(before=before, after=after, limit=size, **times)
         if found or is_first:
             yield found

@@ -23,8 +23,8 @@ STATE_SECONDS = 1.0
 MAX_MISSED = 1000
 """Events of the history from which a client that comes back has to come once more."""
 
-PART = 100
-"""Readings of the history that are looked at at a time."""
+READINGS_PER_QUERY = 100
+"""Readings that are fetched from the history at once."""
 
 _UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """So that no proxy holds back what is to be seen at once."""
@@ -81,7 +81,7 @@ async def _events(service: Service, last: int | None) -> AsyncIterator[bytes]:
         if last is not None:
             sent = 0
             while missed := await asyncio.to_thread(
-                service.history.readings, after=last, limit=PART
+                service.history.readings, after=last, limit=READINGS_PER_QUERY
             ):
                 for stored in missed:
                     last = stored.id

@@ -31,7 +31,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from digitkit.system.progress import Progress
 
-OLDEST_GLIBC, NEWEST_GLIBC = 17, 36
+OLDEST_GLIBC_MINOR, NEWEST_GLIBC_MINOR = 17, 36
 """Wheels may require glibc 2.17 up to 2.36, which Bookworm has; Trixie's is newer."""
 
 SUBSTITUTES = {"opencv-python": "opencv-python-headless"}
@@ -197,7 +197,7 @@ def _platform_tags(machine: str, glibc: int) -> list[str]:
     """The platform tags of wheels that run with glibc 2.`glibc`, the newest first."""
     legacy = [f"manylinux2010_{machine}", f"manylinux1_{machine}"] if machine == "x86_64" else []
     return [
-        *(f"manylinux_2_{minor}_{machine}" for minor in range(glibc, OLDEST_GLIBC - 1, -1)),
+        *(f"manylinux_2_{minor}_{machine}" for minor in range(glibc, OLDEST_GLIBC_MINOR - 1, -1)),
         *(f"manylinux2014_{machine}", *legacy, f"linux_{machine}"),
     ]
 
@@ -218,10 +218,10 @@ def _target_tags(python: str, machine: str, glibc: int) -> frozenset[Tag]:
 
 def required_glibc(wheels: Mapping[str, Sequence[Wheel]], machine: str) -> str:
     """The oldest glibc that all these wheels, by their Python, run with, such as ``2.28``."""
-    needed = OLDEST_GLIBC
+    needed = OLDEST_GLIBC_MINOR
     for python, of_python in wheels.items():
         for wheel in of_python:
-            while needed < NEWEST_GLIBC and wheel.tags.isdisjoint(
+            while needed < NEWEST_GLIBC_MINOR and wheel.tags.isdisjoint(
                 _target_tags(python, machine, needed)
             ):
                 needed += 1
@@ -234,7 +234,7 @@ def required_glibc(wheels: Mapping[str, Sequence[Wheel]], machine: str) -> str:
 def _download_options(config: BundleConfig, python: str) -> list[str]:
     """Options that make pip look for a device's wheels instead of this machine's."""
     options = ["--disable-pip-version-check", "--no-input", "--only-binary=:all:"]
-    for tag in _platform_tags(config.machine, NEWEST_GLIBC):
+    for tag in _platform_tags(config.machine, NEWEST_GLIBC_MINOR):
         options += ["--platform", tag]
     options += ["--implementation", "cp", "--python-version", python]
     for abi in (f"cp{python.replace('.', '')}", "abi3", "none"):

@@ -17,7 +17,7 @@ from digitkit.device.doctor.checks import Check
 from digitkit.device.doctor.evidence import Evidence
 from digitkit.device.doctor.remedies import reinstall, repair_package, replace_onnxruntime
 
-SAMPLE_DIGIT = "0"
+SAMPLE_DIGIT_TEXT = "0"
 """What `digitkit.images.samples.SAMPLE_DIGIT` shows."""
 
 _Check = partial(Check, group="model")
@@ -109,11 +109,11 @@ def _check_digit(facts: ProbedModelFacts, end: ProbeFailure | None, model: str) 
         if _all_load(facts):
             return _report_crash(name, _first_failure(facts) or end or NO_ANSWER)
         return _Check(name, "skipped", "a model does not load")
-    wrong = [f"{file}: {text!r}" for file, text in texts.items() if text != SAMPLE_DIGIT]
+    wrong = [f"{file}: {text!r}" for file, text in texts.items() if text != SAMPLE_DIGIT_TEXT]
     if wrong:
-        found = f"a {SAMPLE_DIGIT} is read as {'; '.join(wrong)}"
+        found = f"a {SAMPLE_DIGIT_TEXT} is read as {'; '.join(wrong)}"
         return _report_misreading(name, found, model, damaged=facts.shipped)
-    return _Check(name, "ok", f"a {SAMPLE_DIGIT} is read by {', '.join(texts)}")
+    return _Check(name, "ok", f"a {SAMPLE_DIGIT_TEXT} is read by {', '.join(texts)}")
 
 
 def _check_page(facts: ProbedModelFacts, end: ProbeFailure | None, model: str) -> Check:

@@ -18,7 +18,7 @@ from digitkit.device.doctor.remedies import (
     replace_onnxruntime,
     with_versions,
 )
-from digitkit.device.doctor.system import SUPPORTED
+from digitkit.device.doctor.system import WHEEL_ARCHITECTURES
 
 FAST_INT8 = ("dotprod", "i8mm", "VNNI", "AVX-VNNI", "AMX")
 """Instruction sets that make int8 faster than fp32."""
@@ -110,7 +110,7 @@ def _check_onnxruntime(evidence: Evidence) -> Check:
         found = with_versions(failure.problem, "onnxruntime")
         if symptom:
             found += f"; this version {symptom}"
-        supported = machine.bits == 64 and machine.architecture in SUPPORTED
+        supported = machine.bits == 64 and machine.architecture in WHEEL_ARCHITECTURES
         remedy = _repair_onnxruntime(failure, supported=supported, known_bad=bool(symptom))
         return _Check(name, "problem", found, remedy)
     if symptom:

@@ -17,7 +17,7 @@ from digitkit.system.toml import read_toml
 SETTINGS = "etc/digitkit.toml"
 """The settings of the installed service, below the root."""
 
-ANY = ("0.0.0.0", "::")
+WILDCARD_HOSTS = ("0.0.0.0", "::")
 """Hosts of the settings that are all addresses of this machine."""
 
 ANSWER_SECONDS = 5.0
@@ -71,7 +71,7 @@ def ask_service(url: str | None, root: Path) -> ServiceAnswer | None:
         with suppress(DigitkitError):  # only root and its group may read it: 401 is an answer, too
             token = ServeOptions(token_file=path.parent / name).find_token()
     host = str(table.get("host", ServeOptions.host)).strip("[]")
-    host = "127.0.0.1" if host in ANY else f"[{host}]" if ":" in host else host
+    host = "127.0.0.1" if host in WILDCARD_HOSTS else f"[{host}]" if ":" in host else host
     port = table.get("port", ServeOptions.port)
     return _ask(f"http://{host}:{port}", token, required=False)
 

@@ -21,7 +21,7 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_GLIBC = (2, 28)
 """The oldest C library that today's wheels of ONNX Runtime and NumPy load on."""
 
-SUPPORTED = ("aarch64", "arm64", "x86_64", "AMD64")
+WHEEL_ARCHITECTURES = ("aarch64", "arm64", "x86_64", "AMD64")
 """Architectures that ONNX Runtime has wheels for."""
 
 _ONLY_32_BIT = ("ARM1176", "Cortex-A7", "Cortex-A8", "Cortex-A9", "Cortex-A15")
@@ -41,7 +41,7 @@ def check_system(evidence: Evidence) -> Iterator[Check]:
     yield _check_environment()
     yield _check_userland(evidence, unsupported)
     found = f"{machine.cpu} ({machine.architecture})"
-    if machine.architecture in SUPPORTED:
+    if machine.architecture in WHEEL_ARCHITECTURES:
         yield _Check("processor", "ok", found)
     else:
         yield _Check(
