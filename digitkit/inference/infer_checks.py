@@ -197,11 +197,11 @@ def _check_outputs(config: InferValues) -> None:
             real = os.path.realpath(path)
         except ValueError as error:  # a NUL byte
             raise ConfigError(f"is not a valid path: {error}", field=field) from error
-        if not path.name:
-            raise ConfigError(f"must be a name, got {path}", field=field)
         is_parts = field == "output" and config.resolved_format == "parquet"
         if field in config.output_files and os.path.isdir(real) and not is_parts:
             raise ConfigError(f"must be a file, got the folder {path}", field=field)
+        if field in config.output_files and not path.name:
+            raise ConfigError(f"must be a name, got {path}", field=field)
         if field in config.output_folders and not os.path.isdir(real):
             if os.path.isfile(real):
                 raise ConfigError(f"must be a folder, got the file {path}", field=field)

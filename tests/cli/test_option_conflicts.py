@@ -108,6 +108,13 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, digit_file
     assert not output.exists()
 
 
+def test_pictures_may_go_into_the_current_folder(tmp_path, digit_file, monkeypatch):
+    path = digit_file(1, "scans/digit.png")
+    monkeypatch.chdir(tmp_path)
+    assert run("infer", path, "--annotate", ".").exit_code == 0
+    assert (tmp_path / "digit.png").exists()
+
+
 def test_a_folder_of_figures_that_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("x")
     result = run("eval", "--data", tmp_path / "missing", "--out", tmp_path / "file" / "new")

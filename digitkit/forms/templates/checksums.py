@@ -45,9 +45,6 @@ def ean13(text: str) -> bool:
 
 
 CHECKSUM_DIGITS = {"isbn10": 10, "ean13": 13}
-"""How many digits a text must have, of those checksums that say so."""
-
-CHECKSUM_DIGITS = {"isbn10": 10, "ean13": 13}
 """How many digits a text has, of checksums for one length."""
 
 CHECKSUMS: dict[str, Checksum] = {

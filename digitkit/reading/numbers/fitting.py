@@ -196,7 +196,7 @@ def _keep_signs(
     """
     if None not in digits:
         return tuple(signs)
-    places = [sum(digit is not None for digit in digits[:at]) for at in range(len(digits) + 1)]
+    places = [0, *itertools.accumulate(digit is not None for digit in digits)]
     kept = dict[int, str]()
     for before, sign in signs:
         place = places[before]
