@@ -217,8 +217,12 @@ def test_options_that_do_not_go_with_forms(scans, template, options, tmp_path, m
     assert options[0] in result.stderr
 
 
-@pytest.mark.parametrize("suffix", ["xlsx", "parquet"])
-def test_ctrl_c_says_which_tables_can_be_continued(scans, template, tmp_path, monkeypatch, suffix):
+@pytest.mark.parametrize(("suffix", "writer"), [("xlsx", "xlsxwriter"), ("parquet", "pyarrow")])
+def test_ctrl_c_says_which_tables_can_be_continued(
+    scans, template, tmp_path, monkeypatch, suffix, writer
+):
+    pytest.importorskip(writer)
+
     def interrupt(self, frame):
         signal.raise_signal(signal.SIGINT)
 
