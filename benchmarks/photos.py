@@ -35,10 +35,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from alignment import Edits, align
@@ -54,14 +54,18 @@ from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
 from digitkit.reading.results import Reading
 from digitkit.sources.files import load_frame
-from digitkit.sources.frames import to_failure
-
-AnyReader = Reader | Tutorial | GeneralOcr
-"""What reads an image: `read_frame`."""
+from digitkit.sources.frames import Frame, to_failure
 
 SAMPLES = 2000
 GROUPS = ("easy pages", "hard pages", "single digits", "no digits")
 STAGES = ("decode", "locate", "normalise", "classify")
+
+
+class FrameReader(Protocol):
+    """What reads an image."""
+
+    def read_frame(self, frame: Frame) -> Reading:
+        """The reading of an image."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ def read_labels(folder: Path) -> list[Label]:
 
 
 def read_all(
-    folder: Path, labels: Sequence[Label], readers: dict[str, AnyReader]
+    folder: Path, labels: Sequence[Label], readers: Mapping[str, FrameReader]
 ) -> dict[str, list[Outcome]]:
     """Every image by every reader; the readers take turns, in a rotating order."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in readers}
@@ -168,7 +172,7 @@ def read_all(
     return outcomes
 
 
-def _read(path: Path, label: Label, reader: AnyReader) -> Outcome:
+def _read(path: Path, label: Label, reader: FrameReader) -> Outcome:
     megapixels = 0.0
     try:
         frame = load_frame(path)
@@ -284,7 +288,7 @@ def make_readers(
     *,
     classical: bool,
     ocr: bool,
-) -> dict[str, AnyReader]:
+) -> dict[str, FrameReader]:
     """The readers to compare, by name.
 
     Args:
@@ -298,7 +302,7 @@ def make_readers(
         DigitkitError: a model cannot be used.
         ValueError: the threshold is out of range.
     """
-    readers: dict[str, AnyReader] = {}
+    readers: dict[str, FrameReader] = {}
     for model in models:
         stem = Path(model).stem
         name = stem if stem not in readers else str(Path(model).with_suffix(""))
@@ -316,7 +320,7 @@ def make_readers(
 
 
 def measure(
-    folder: Path, all_labels: Sequence[Label], readers: dict[str, AnyReader]
+    folder: Path, all_labels: Sequence[Label], readers: Mapping[str, FrameReader]
 ) -> tuple[dict[str, Any], dict[str, list[Playback]]]:
     """The figures of each reader; and what it reported of each video, but for the tutorials'."""
     labels = [label for label in all_labels if label.kind != "video"]

@@ -10,6 +10,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -235,14 +236,24 @@ def measure_stages(
     return results
 
 
-def start_program(command: Sequence[str]) -> StartedProgram:
+def start_program(command: Sequence[str], seconds: float) -> StartedProgram:
     """Start a program and wait for its first line, or for its end if it prints nothing.
 
-    The system includes this process's memory, which is small, in the program's peak: a peak that
-    does not exceed it is reported as None.
+    A program that has not ended after `seconds` is killed. The system includes this process's
+    memory, which is small, in the program's peak: a peak that does not exceed it is reported as
+    None.
     """
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        process.kill()
+
+    watch = threading.Timer(seconds, stop)
+    watch.daemon = True  # an interrupted job does not wait for it
     begun = _now()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        watch.start()
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -255,6 +266,9 @@ def start_program(command: Sequence[str]) -> StartedProgram:
             peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
             if peak <= (peak_mb() or 0.0):
                 peak = None
+        watch.cancel()
+    if late.is_set():
+        return StartedProgram(ms, None, f"no end within {seconds:g} s")
     if process.returncode:
         return StartedProgram(ms, None, one_line(errors.decode("utf-8", "replace")))
     return StartedProgram(ms, peak)

@@ -23,6 +23,9 @@ INTERPRETER = "python -c pass"
 
 STARTS_PER_ROUND = 2
 
+KILL_SECONDS = 5.0
+"""How much longer than a program its job may take, which kills the program."""
+
 READINGS = {"28×28": 40, "640×480": 20, "12 MP": 4}
 """Readings of each image in a round; one in a quick run."""
 
@@ -97,10 +100,13 @@ class WholeImages:
             candidate.name: interpreter_command("digitkit.cli.app", *infer),
             INTERPRETER: [sys.executable, "-c", "pass"],
         }
+        seconds = self._config.time_limit
         for _ in range(STARTS_PER_ROUND):
             for name, command in commands.items():
                 try:
-                    start = run_job(self._config.time_limit, jobs.start_program, command=command)
+                    start = run_job(
+                        seconds + KILL_SECONDS, jobs.start_program, command=command, seconds=seconds
+                    )
                 except JobError as error:
                     start = StartedProgram(0.0, None, str(error))
                 self._starts[name].append(start)

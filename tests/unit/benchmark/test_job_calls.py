@@ -35,7 +35,7 @@ def test_errors_name_files_without_folders(tmp_path):
 
 
 def test_a_job_that_takes_too_long():
-    error_of(JobError, run_job, 0.5, jobs.start_program, command=["sleep", "60"])
+    error_of(JobError, run_job, 0.5, jobs.start_program, command=["sleep", "3"], seconds=60)
 
 
 def measure_throughput(model: str, folder: str) -> Iterator[str | WorkDone]:

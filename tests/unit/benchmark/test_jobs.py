@@ -1,6 +1,7 @@
 """What a fresh process measures; how the processes are started is in test_job_calls.py."""
 
 import gc
+import os
 import subprocess
 import sys
 import time
@@ -182,7 +183,7 @@ def test_the_peak_of_a_cold_start():
     """The system reports no less than what the parent process held."""
     code = (
         "import sys; from digitkit.benchmark import jobs; "
-        "print([jobs.start_program([sys.executable, '-c', command]).peak_mb "
+        "print([jobs.start_program([sys.executable, '-c', command], 60).peak_mb "
         "for command in ('pass', 'x = b\"x\" * 10**8; print(1)')])"
     )
     little, much = run_python(code).strip("[]\n").split(", ")
@@ -201,13 +202,23 @@ def test_a_cold_start_ends_with_the_first_line(tmp_path, monkeypatch):
         "    time.sleep(0.01)\n"
         "    if time.monotonic() > last: raise SystemExit('nobody looks')\n"
     )
-    assert jobs.start_program([sys.executable, "-c", code]).error is None
+    assert jobs.start_program([sys.executable, "-c", code], 60).error is None
 
 
 def test_a_program_that_fails():
     code = "import sys; print('no such\\nmodel', file=sys.stderr); sys.exit(2)"
-    assert jobs.start_program([sys.executable, "-c", code]).error == "no such"
-    assert jobs.start_program([sys.executable, "-c", "import os; os._exit(1)"]).error
+    assert jobs.start_program([sys.executable, "-c", code], 60).error == "no such"
+    assert jobs.start_program([sys.executable, "-c", "import os; os._exit(1)"], 60).error
+
+
+@pytest.mark.parametrize("line", ["", "print(1, flush=True); "])
+def test_a_program_that_takes_too_long_is_killed(tmp_path, line):
+    pid = tmp_path / "pid"
+    code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); {line}time.sleep(60)"
+    started = jobs.start_program([sys.executable, "-c", code], 1.5)
+    assert started.error == "no end within 1.5 s"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 def test_the_module_loads_nothing_heavy():

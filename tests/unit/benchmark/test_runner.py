@@ -141,7 +141,7 @@ class Jobs:
         steps = (1.0, 2.0, 3.0, 4.0, 10.0)
         return [job_results.ImageReadings(1, (steps,) * count) for count in runs]
 
-    def start_program(self, command):
+    def start_program(self, command, seconds):
         return job_results.StartedProgram(100.0, None)
 
     def measure_steady(self, model, samples, **values):
